@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Every message that crosses a boundary of Switchboard, the ids in them and the limits on them.
+//!
+//! Deliberately without IO, tasks or clocks: the server, its clients and the load generator share these types, and the
+//! crate builds for `wasm32`.
+
+pub mod ids;
+pub mod limits;
+pub mod rooms;
+mod text;
+mod time;
+
+pub use ids::{InvalidPeerId, InvalidRoomId, PeerId, PeerKey, RoomId};
+pub use text::{InvalidName, PeerName};
+pub use time::Instant;
