@@ -46,8 +46,8 @@ pub enum IfMissing {
 pub enum Request<'a> {
     /// The first message.
     Hello {
-        /// What others see.
-        name: PeerName,
+        /// What others see, if it is said.
+        name: Option<PeerName>,
         /// The token of the last `welcome`, unread.
         resume: Option<Cow<'a, str>>,
     },
@@ -235,7 +235,7 @@ impl<'a> Envelope<'a> {
                 "That is no resume token of this server; say hello without it.",
             ));
         }
-        Ok(Request::Hello { name: self.name()?.unwrap_or_default(), resume })
+        Ok(Request::Hello { name: self.name()?, resume })
     }
 
     fn signal(&self, kind: SignalKind) -> Result<Request<'a>, Failure> {
@@ -359,7 +359,7 @@ mod tests {
     fn reads_escaped_text() {
         let message = ClientMessage::decode(r#"{"type":"\u0068ello","v":1,"name":"A\u006en"}"#).expect("valid");
         let Request::Hello { name, .. } = message.request else { panic!("not hello") };
-        assert_eq!(name.as_str(), "Ann");
+        assert_eq!(name.map(|name| name.to_string()), Some("Ann".to_owned()));
     }
 
     #[test]
