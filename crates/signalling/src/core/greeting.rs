@@ -88,7 +88,10 @@ impl Core {
             Link::Away(away) => {
                 self.timers.unset(away.until, Timer::Grace(id));
                 for signal in away.waiting {
-                    self.send(conn, ServerMessage::Signal(signal), None);
+                    // Who has left since then has nothing to negotiate any more.
+                    if self.share_room(signal.from, id) {
+                        self.send(conn, ServerMessage::Signal(signal), None);
+                    }
                 }
                 for room in rooms {
                     self.tell_others(&room.clone(), id, &ServerMessage::PeerBack { room, id });

@@ -48,10 +48,6 @@ impl Peer {
         Member { id, name: self.name.clone(), dialect: self.dialect, away }
     }
 
-    pub(super) fn shares_room_with(&self, other: &Peer) -> bool {
-        self.rooms.iter().any(|room| other.rooms.contains(room))
-    }
-
     /// Whether `token` is the one that the next resume has to show, in time that does not depend on where it differs.
     pub(super) fn accepts(&self, token: Token) -> bool {
         let current = self.token.equals(token);

@@ -20,7 +20,7 @@ impl Core {
     ) {
         let Some(sender) = self.peers.get(&from) else { return };
         let dialect = sender.dialect;
-        let reachable = from != to && self.peers.get(&to).is_some_and(|target| target.shares_room_with(sender));
+        let reachable = from != to && self.share_room(from, to);
         let Some(target) = self.peers.get_mut(&to).filter(|_| reachable) else {
             let message = format!("No peer {to} is in a room with you; it may have left.");
             return self.refuse(conn, ErrorCode::PeerNotFound, message, reference);
@@ -43,5 +43,10 @@ impl Core {
             }
         }
         self.stats.relayed_total[dialect] += 1;
+    }
+
+    pub(super) fn share_room(&self, a: PeerId, b: PeerId) -> bool {
+        let (Some(a), Some(b)) = (self.peers.get(&a), self.peers.get(&b)) else { return false };
+        a.rooms.iter().any(|room| b.rooms.contains(room))
     }
 }
