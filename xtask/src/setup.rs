@@ -1,0 +1,119 @@
+//! Installs what the suites need beyond Rust and Node: Debian's browsers, and the npm packages of `tests/` from their
+//! lock file. Does nothing, and takes no time, where all of it is there.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::workspace::{Workspace, in_path, program};
+
+/// The executables of the browsers that the suites drive.
+pub(crate) struct Browsers {
+    pub(crate) chromium: PathBuf,
+    pub(crate) firefox: PathBuf,
+}
+
+const CHROMIUM: Source =
+    Source { variable: "CHROMIUM", names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" };
+const FIREFOX: Source = Source { variable: "FIREFOX", names: &["firefox-esr", "firefox"], package: "firefox-esr" };
+
+/// How a program is found, and what installs it.
+struct Source {
+    variable: &'static str,
+    names: &'static [&'static str],
+    package: &'static str,
+}
+
+impl Source {
+    fn find(&self) -> Option<PathBuf> {
+        program(self.variable, self.names)
+    }
+
+    fn expect(&self) -> Result<PathBuf> {
+        self.find().with_context(|| {
+            format!(
+                "{} is installed, but none of {} is in PATH; set {}",
+                self.package,
+                self.names.join(", "),
+                self.variable
+            )
+        })
+    }
+}
+
+/// Installs all of it.
+pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    let browsers = browsers(workspace)?;
+    npm_packages(workspace)?;
+    println!("Chromium: {}", browsers.chromium.display());
+    println!("Firefox:  {}", browsers.firefox.display());
+    println!("npm packages: tests/node_modules");
+    Ok(())
+}
+
+/// Finds the browsers; installs Debian's where one is missing and we may.
+pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
+    let missing: Vec<&str> =
+        [&CHROMIUM, &FIREFOX].iter().filter(|source| source.find().is_none()).map(|source| source.package).collect();
+    if !missing.is_empty() {
+        install_debian(workspace, &missing)?;
+    }
+    Ok(Browsers { chromium: CHROMIUM.expect()?, firefox: FIREFOX.expect()? })
+}
+
+fn install_debian(workspace: &Workspace, packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if in_path("apt-get").is_none() {
+        bail!("the browser suites need {list}: install them and set CHROMIUM and FIREFOX");
+    }
+    if !is_root()? {
+        bail!("the browser suites need {list}: run `sudo apt-get install {list}` and try again");
+    }
+    process::run(apt(workspace).args(["update", "--quiet"]))?;
+    process::run(apt(workspace).args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+fn apt(workspace: &Workspace) -> Command {
+    let mut command = process::at_root(workspace, "apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn is_root() -> Result<bool> {
+    let output = Command::new("id").arg("-u").output().context("cannot run `id -u`")?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}
+
+/// Installs the packages of `tests/package-lock.json`, unless that was done since the lock file last changed.
+pub(crate) fn npm_packages(workspace: &Workspace) -> Result<()> {
+    check_node()?;
+    let locked = modified(workspace.path("tests/package-lock.json"));
+    let installed = modified(workspace.path("tests/node_modules/.package-lock.json"));
+    if installed.is_some() && installed >= locked {
+        return Ok(());
+    }
+    process::run(process::at_root(workspace, "npm").arg("ci").current_dir(workspace.path("tests")))
+}
+
+/// The oldest Node whose test runner has the options that the suites need.
+const NODE_MAJOR: u32 = 20;
+
+fn check_node() -> Result<()> {
+    let output = Command::new("node")
+        .arg("--version")
+        .output()
+        .context("Node is missing: install Node 20 or later, with npm")?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let major =
+        version.strip_prefix('v').and_then(|rest| rest.split('.').next()).and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= NODE_MAJOR => Ok(()),
+        Some(_) | None => bail!("Node {NODE_MAJOR} or later is needed; this is {version}"),
+    }
+}
+
+fn modified(path: PathBuf) -> Option<std::time::SystemTime> {
+    path.metadata().and_then(|meta| meta.modified()).ok()
+}

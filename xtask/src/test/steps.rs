@@ -1,0 +1,119 @@
+//! What each step of `cargo xtask test` runs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::counts::Counts;
+use super::{Outcome, Step};
+use crate::process::{at_root, cargo, watch};
+use crate::workspace::{Workspace, in_path};
+use crate::{setup, tidy};
+
+/// Compiling everything from nothing takes minutes on two cores; more than this is a hang.
+const COMPILE: Duration = Duration::from_secs(30 * 60);
+/// The time of one suite; the whole run, cold, is to stay under 40 minutes.
+const SUITE: Duration = Duration::from_secs(15 * 60);
+/// One test of a JavaScript suite, browsers included, in milliseconds.
+const JS_TEST_MS: u32 = 120_000;
+
+pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
+    match step {
+        Step::Fmt => check(cargo(workspace).args(["fmt", "--all", "--check"])),
+        Step::Tidy => tidy::run(workspace).map(Outcome::Check),
+        Step::Build => check(cargo(workspace).args(["build", "--workspace", "--all-targets"])),
+        Step::Clippy => {
+            check(cargo(workspace).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        }
+        Step::Rust => rust(workspace),
+        Step::Doc => doc(workspace),
+        Step::Types => types(workspace),
+        Step::Size => size(workspace),
+        Step::Browser => javascript(workspace, "browser"),
+        Step::Interop => javascript(workspace, "interop"),
+    }
+}
+
+fn check(command: &mut Command) -> Result<Outcome> {
+    watch(command, COMPILE, |_| {}).map(|status| Outcome::Check(status.success()))
+}
+
+fn suite(command: &mut Command) -> Result<Outcome> {
+    let mut counts = Counts::default();
+    let status = watch(command, SUITE, |line| counts.read(line))?;
+    Ok(Outcome::Suite { counts, content: status.success() })
+}
+
+/// Uses cargo-nextest where it is installed; compiling it would take longer than it saves.
+fn rust(workspace: &Workspace) -> Result<Outcome> {
+    let nextest = in_path("cargo-nextest").is_some();
+    let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };
+    suite(cargo(workspace).args(runner).args(["--workspace", "--all-targets"]))
+}
+
+/// A project without an example in its documentation has no test here, so that this one is a check.
+fn doc(workspace: &Workspace) -> Result<Outcome> {
+    check(cargo(workspace).args(["test", "--workspace", "--doc"]))
+}
+
+fn types(workspace: &Workspace) -> Result<Outcome> {
+    if !workspace.path("web/tsconfig.json").exists() {
+        return Ok(Outcome::NothingYet("web/ has no tsconfig.json"));
+    }
+    setup::npm_packages(workspace)?;
+    check(at_root(workspace, "tests/node_modules/.bin/tsc").args([
+        "--project",
+        "web/tsconfig.json",
+        "--noEmit",
+        "--checkJs",
+    ]))
+}
+
+fn size(workspace: &Workspace) -> Result<Outcome> {
+    if !workspace.path("web/switchboard.js").exists() {
+        return Ok(Outcome::NothingYet("web/ has no switchboard.js"));
+    }
+    check(at_root(workspace, "node").args(["tests/client-size.mjs", "web/switchboard.js"]))
+}
+
+/// Runs `tests/<name>/*.test.mjs` one file after the other: each starts browsers and servers of its own, and two of them
+/// on two cores would measure each other.
+fn javascript(workspace: &Workspace, name: &str) -> Result<Outcome> {
+    let files = test_files(workspace, name)?;
+    if files.is_empty() {
+        return Ok(Outcome::NothingYet("no *.test.mjs in its folder"));
+    }
+    setup::npm_packages(workspace)?;
+    let browsers = setup::browsers(workspace)?;
+    let mut node = at_root(workspace, "node");
+    node.current_dir(workspace.path("tests"))
+        .args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
+        .arg(format!("--test-timeout={JS_TEST_MS}"))
+        .args(files)
+        .env("CHROMIUM", browsers.chromium)
+        .env("FIREFOX", browsers.firefox);
+    if std::env::var_os("SWITCHBOARD_BIN").is_none() {
+        node.env("SWITCHBOARD_BIN", workspace.target().join("debug/switchboard"));
+    }
+    suite(&mut node)
+}
+
+/// The test files of a JavaScript suite in the order of their names, relative to `tests/`.
+fn test_files(workspace: &Workspace, name: &str) -> Result<Vec<PathBuf>> {
+    let folder = workspace.path("tests").join(name);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list tests/{name}"))? {
+        let file = entry?.file_name();
+        if file.to_string_lossy().ends_with(".test.mjs") {
+            files.push(PathBuf::from(name).join(file));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
