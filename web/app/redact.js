@@ -2,8 +2,9 @@
 //! addresses were the same or not, and whether one was private.
 
 const IPV4 = /(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])/g
-// Two colons at least, so that clock times and ports stay as they are.
-const IPV6 = /(?<![\w:.])(?=[0-9a-f:]*:[0-9a-f:]*:)(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%\w+)?(?![\w:])/gi
+const IPV6 = /(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%\w+)?(?![\w:])/gi
+/** All eight groups, or some left out: what tells an address from a clock time. */
+const isIpv6 = (/** @type {string} */ text) => text.split(':').length === 8 || (text.includes('::') && text !== '::')
 const MDNS = /\b[0-9a-f-]{8,64}\.local\b/gi
 const SDP_SECRET = /(a=(?:ice-ufrag|ice-pwd|fingerprint|crypto):?)[^\r\n]*/g
 const UFRAG = /(\bufrag )\S+/g
@@ -24,7 +25,7 @@ export function redactor() {
     return made
   }
   const text = (/** @type {string} */ value) => value.replace(SDP_SECRET, '$1[redacted]').replace(UFRAG, '$1[redacted]')
-    .replace(MDNS, standIn).replace(IPV4, standIn).replace(IPV6, whole => /[0-9a-f]/i.test(whole) ? standIn(whole) : whole)
+    .replace(MDNS, standIn).replace(IPV4, standIn).replace(IPV6, whole => isIpv6(whole) ? standIn(whole) : whole)
   /** @type {(value: unknown, depth: number) => unknown} */
   const walk = (value, depth) => {
     if (typeof value === 'string') return text(value)
