@@ -52,6 +52,7 @@ export class Chat {
     room.on('progress', progress => this.#progress(progress))
     room.on('delivery', ({ id }) => receipts.changed(id))
     room.on('peerleft', ({ peer }) => this.#dropBars(peer.id))
+    room.on('peerstate', ({ peer, state }) => { if (state === 'interrupted') this.#dropBars(peer.id) })
   }
 
   /**

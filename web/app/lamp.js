@@ -49,7 +49,16 @@ export class Lamp {
     clearInterval(this.#countdown)
     if (state === 'open') this.#notices.hide('server')
     if (state === 'lost') this.#tellLoss(more.retryInMs, peers)
-    if (state === 'closed') this.#notices.hide('server')
+    if (state === 'closed') this.#tellEnd(more.reason)
+  }
+
+  /** @param {string | undefined} reason */
+  #tellEnd(reason) {
+    this.#notices.show('server', {
+      tone: 'error', closable: false, title: 'You are no longer in this room.',
+      text: `${reason ? `${reason} ` : ''}What you write now reaches only those who are still connected to you.`,
+      actions: [{ label: 'Enter again', act: () => location.reload() }],
+    })
   }
 
   /**

@@ -92,7 +92,6 @@ export class Log {
     while (this.#list.childElementCount > ENTRIES) {
       const oldest = this.#list.children[1]
       if (!oldest) return
-      oldest.dispatchEvent(new CustomEvent('letgo', { bubbles: true }))
       oldest.remove()
     }
   }

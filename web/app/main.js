@@ -32,7 +32,8 @@ else showScreen(screen, { tone: 'off', title: 'This browser cannot connect', wor
  */
 async function enter(retryMs) {
   const choice = chooseRoom(location.search, recall(ROOM_KEY))
-  const name = tidyName(recall(NAME_KEY)) || inventName()
+  const known = tidyName(recall(NAME_KEY))
+  const name = known || inventName()
   remember(NAME_KEY, name)
   const waiting = showWaiting()
   /** @type {Room} */
@@ -48,10 +49,18 @@ async function enter(retryMs) {
   screen.hidden = true
   remember(ROOM_KEY, room.id)
   history.replaceState(null, '', roomLink(location.href, room.id))
-  const { notices } = showRoom(room, { onLeave: () => void leave() })
+  const { notices, rename } = showRoom(room, { onLeave: () => void leave() })
   if (choice.rejected !== null) {
     notices.show('link', { tone: 'warn', title: `No room can be called “${choice.rejected}”.`,
       text: `You are in ${choice.from === 'storage' ? 'the room you were in before' : 'a new room'} instead. If somebody sent you a link, ask for it again: it may have been cut off.` })
+  }
+  // Who opens an empty room is asked in the invitation.
+  if (known === '' && room.peers.size > 0) {
+    const ask = () => {
+      notices.hide('name')
+      rename()
+    }
+    notices.show('name', { tone: 'info', title: `The others see you as ${name}.`, text: '', actions: [{ label: 'Choose another name', act: ask }] })
   }
   const tabs = watchTabs(room.id, {
     onOther: () => notices.show('tabs', { tone: 'info', title: 'This room is also open in another tab.', text: 'Others see you twice.',

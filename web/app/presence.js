@@ -1,5 +1,6 @@
 //! Joins, departures, openings and renamings, as lines of the log. Each is told once; the client sees to that.
 
+import { el } from './dom.js'
 import { nameOf } from './log.js'
 import { callName } from './names.js'
 import { listNames, pathWords } from './words.js'
@@ -53,7 +54,7 @@ export function tellPresence(room, { people, log, settle }) {
     settle()
   })
   room.on('renamed', ({ peer, name, was }) => {
-    log.line(`${callName({ id: peer.id, name: was })} is now called `, nameOf(people.meet(peer)), name === '' ? ' (without a name).' : '.')
+    log.line(el('bdi', null, callName({ id: peer.id, name: was })), ' is now called ', nameOf(people.meet(peer)), name === '' ? ' (without a name).' : '.')
     settle()
   })
   for (const peer of room.peers.values()) if (peer.state === 'open') void greet(peer)

@@ -29,8 +29,8 @@ export const isRoomId = id => typeof id === 'string' && ROOM_ID.test(id) && !NOT
 export function chooseRoom(search, remembered) {
   const query = new URLSearchParams(search)
   const named = query.get('roomId') ?? query.get('room')
-  if (isRoomId(named)) return { id: named, from: 'link', rejected: null }
   const rejected = named ? named.slice(0, 80) : null
+  if (isRoomId(named)) return { id: named, from: 'link', rejected: null }
   if (isRoomId(remembered)) return { id: remembered, from: 'storage', rejected }
   return { id: null, from: 'new', rejected }
 }

@@ -26,7 +26,7 @@ import { Unread } from './unread.js'
  * Shows a room.
  * @param {Room} room
  * @param {{ onLeave: () => void }} listener
- * @returns {{ notices: Notices }}
+ * @returns {{ notices: Notices, rename: () => void }}
  */
 export function showRoom(room, { onLeave }) {
   const link = roomLink(location.href, room.id)
@@ -56,7 +56,7 @@ export function showRoom(room, { onLeave }) {
   byId('open-share', HTMLElement).addEventListener('click', () => openShare(byId('share', HTMLDialogElement), link, announce))
   byId('open-leave', HTMLElement).addEventListener('click', () => askLeave(byId('leave', HTMLDialogElement), room.peers.size, onLeave))
   unread.settle()
-  return { notices }
+  return { notices, rename }
 }
 
 /**

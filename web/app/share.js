@@ -53,7 +53,11 @@ async function copyText(text, field) {
   } catch {
     field.focus()
     field.select()
-    return document.execCommand('copy')
+    try {
+      return document.execCommand('copy')
+    } catch {
+      return false
+    }
   }
 }
 
