@@ -2,6 +2,7 @@
 //! other build tool. Each command is a module; this file only names them.
 
 mod bench;
+mod fuzz;
 mod process;
 mod setup;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Tidy,
     /// Build in release mode and run one of the benchmarks
     Bench(bench::Options),
+    /// Run the fuzz targets (needs cargo-fuzz)
+    Fuzz(fuzz::Options),
     /// Install what the suites need: browsers and npm packages
     Setup,
 }
@@ -53,6 +56,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options).map(|()| true),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options).map(|()| true),
         Command::Setup => setup::everything(&workspace).map(|()| true),
     }
 }

@@ -43,6 +43,8 @@ pub(crate) enum Step {
     Rust,
     /// Examples in the documentation
     Doc,
+    /// The inputs that fuzzing has found
+    Fuzz,
     /// Types of the JavaScript under web/
     Types,
     /// Compressed size of the browser client
@@ -62,6 +64,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Rust => "Rust tests",
             Self::Doc => "documentation tests",
+            Self::Fuzz => "fuzz corpora",
             Self::Types => "types of web/",
             Self::Size => "client size",
             Self::Browser => "browser suite",
@@ -72,9 +75,15 @@ impl Step {
     fn needs_binary(self) -> bool {
         match self {
             Self::Browser | Self::Interop => true,
-            Self::Fmt | Self::Tidy | Self::Build | Self::Clippy | Self::Rust | Self::Doc | Self::Types | Self::Size => {
-                false
-            }
+            Self::Fmt
+            | Self::Tidy
+            | Self::Build
+            | Self::Clippy
+            | Self::Rust
+            | Self::Doc
+            | Self::Fuzz
+            | Self::Types
+            | Self::Size => false,
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
         }
         Step::Rust => rust(workspace),
         Step::Doc => doc(workspace),
+        Step::Fuzz => fuzz(workspace),
         Step::Types => types(workspace),
         Step::Size => size(workspace),
         Step::Browser => javascript(workspace, "browser"),
@@ -57,6 +58,15 @@ fn rust(workspace: &Workspace) -> Result<Outcome> {
 /// A project without an example in its documentation has no test here, so that this one is a check.
 fn doc(workspace: &Workspace) -> Result<Outcome> {
     check(cargo(workspace).args(["test", "--workspace", "--doc"]))
+}
+
+/// Replays the corpora on this toolchain, without a fuzzer; shares what the workspace has compiled.
+fn fuzz(workspace: &Workspace) -> Result<Outcome> {
+    suite(
+        cargo(workspace)
+            .args(["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--tests", "--target-dir"])
+            .arg(workspace.target()),
+    )
 }
 
 fn types(workspace: &Workspace) -> Result<Outcome> {

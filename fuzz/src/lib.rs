@@ -1,0 +1,9 @@
+//! What each fuzz target does with its bytes, and what must hold: one function a target, called by libFuzzer and by the
+//! replay of the corpora.
+//!
+//! A target that finds something gets the input as a file in `regressions/<target>/`, and the fix a test of its own.
+
+pub mod rooms;
+mod targets;
+
+pub use targets::{TARGETS, Target};

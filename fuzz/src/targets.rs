@@ -1,0 +1,16 @@
+//! The list of targets.
+
+use crate::rooms;
+
+/// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// As in `cargo xtask fuzz <name>`.
+    pub name: &'static str,
+    /// Panics if something does not hold.
+    pub run: fn(&[u8]),
+}
+
+/// All targets.
+pub const TARGETS: &[Target] =
+    &[Target { name: "rooms_message", run: rooms::message }, Target { name: "rooms_session", run: rooms::session }];
