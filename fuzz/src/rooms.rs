@@ -200,8 +200,8 @@ impl Session {
     fn end(&mut self) {
         for slot in 0..SOCKETS {
             self.close(slot, Closing::Lost);
+            self.listen();
         }
-        self.listen();
         // Longer than any grace period, greeting or debt.
         self.pass_time(Duration::from_secs(3_600));
         self.listen();
