@@ -78,12 +78,20 @@ fn defines(line: &str) -> bool {
     ITEMS.iter().any(|item| rest.starts_with(item))
 }
 
-/// Each Rust file begins by saying what it is for.
+/// Each source file begins by saying what it is for.
 pub(super) fn purpose(tree: &Tree, findings: &mut Findings) {
-    for file in tree.rust() {
-        let first = file.lines().map(|(_, line)| line.trim()).find(|line| !line.is_empty() && !line.starts_with("#!["));
-        if !first.is_some_and(|line| line.starts_with("//!")) {
-            findings.error(file, 1, "begin with `//!`: what the file is for, and what it deliberately is not");
+    for file in tree.files() {
+        let (openings, opening): (&[&str], _) = if file.has_extension(&["rs"]) {
+            (&["//!"], "`//!`")
+        } else if file.has_extension(&["js", "mjs"]) {
+            (&["//", "/*"], "a comment")
+        } else {
+            continue;
+        };
+        let first = file.lines().map(|(_, line)| line.trim()).find(|line| !line.is_empty() && !line.starts_with("#!"));
+        if !first.is_some_and(|line| openings.iter().any(|opening| line.starts_with(opening))) {
+            let message = format!("begin with {opening}: what the file is for, and what it deliberately is not");
+            findings.error(file, 1, message);
         }
     }
 }
@@ -174,6 +182,9 @@ mod tests {
         assert_eq!(found("#![no_main]\n//! Ids.\n"), 0);
         assert_eq!(found("// Ids.\n"), 1);
         assert_eq!(found("use std::fmt;\n//! Ids.\n"), 1);
+        let found = |text| findings_of("purpose", &[("web/a.js", text)]).len();
+        assert_eq!(found("/** Ids. */\n"), 0);
+        assert_eq!(found("export const a = 1\n"), 1);
         assert_eq!(found(""), 1);
     }
 
