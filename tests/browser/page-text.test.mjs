@@ -1,13 +1,15 @@
 // What the page does with ids, names, texts, files and addresses, without a browser: the pure modules of web/app.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { HUES, hueOf } from '../../web/app/colours.js'
 import { packFile, safeFileName, unpackFile } from '../../web/app/files.js'
 import { linkPieces } from '../../web/app/linkify.js'
+import { stateLine } from '../../web/app/members.js'
 import { inventName, tidyName } from '../../web/app/names.js'
 import { receiptSummary } from '../../web/app/receipts.js'
 import { redactor } from '../../web/app/redact.js'
 import { chooseRoom, isRoomId, roomLink } from '../../web/app/room-choice.js'
-import { bytes, listNames } from '../../web/app/words.js'
+import { bytes, listNames, pathWords } from '../../web/app/words.js'
 
 test('a room id is 4 to 64 characters of the alphabet and not a word that scripts write by mistake', () => {
   for (const id of ['aUa62LD8NZ', 'abcd', '_-_-', 'a'.repeat(64)]) assert.equal(isRoomId(id), true, id)
@@ -143,4 +145,26 @@ test('figures and lists read well', () => {
   assert.equal(listNames(['Ann']), 'Ann')
   assert.equal(listNames(['Ann', 'Ben']), 'Ann and Ben')
   assert.equal(listNames(['Ann', 'Ben', 'Cem', 'Dia', 'Eli']), 'Ann, Ben and 3 others')
+})
+
+const path = { kind: 'direct', local: 'host', remote: 'srflx', protocol: 'udp', rttMs: 12.4, bytesSent: 1, bytesReceived: 2 }
+
+test('how somebody is connected is said in a line', () => {
+  const peer = { state: 'open', away: false }
+  assert.equal(stateLine(peer, path, 0), 'Direct · UDP · 12 ms')
+  assert.equal(stateLine(peer, { ...path, kind: 'relayed', protocol: 'tcp', rttMs: null }, 0), 'Relayed · TCP')
+  assert.equal(stateLine({ ...peer, away: true }, { ...path, rttMs: 0.3 }, 0), 'Direct · UDP · under 1 ms · lost the server')
+  assert.equal(stateLine({ ...peer, state: 'connecting' }, null, 100), 'Connecting…')
+  assert.equal(stateLine({ ...peer, state: 'connecting' }, null, 20_000), 'Still connecting: a firewall may be in the way')
+  assert.equal(pathWords(path), ' directly, 12 ms apart')
+  assert.equal(pathWords({ ...path, kind: 'relayed' }), ' through a relay that cannot read along, 12 ms apart')
+  assert.equal(pathWords(null), '')
+})
+
+test('a peer keeps its colour, and people in one room have different ones while there are enough', () => {
+  const ids = Array.from({ length: HUES }, (_, i) => `peer-${i}`)
+  const hues = ids.map((id, i) => hueOf(id, ids.slice(0, i)))
+  assert.equal(new Set(hues).size, HUES)
+  assert.deepEqual(ids.map(id => hueOf(id)), hues)
+  for (const id of ['', '😀', 'x'.repeat(1000)]) assert.ok(hueOf(id, ids) >= 0 && hueOf(id) < HUES)
 })

@@ -36,7 +36,7 @@ export class Notices {
     }
     const aside = el('span', { class: 'notice-aside', 'aria-live': 'off' }, notice.aside ?? '')
     const actions = (notice.actions ?? []).map(({ label, act }) => button(label, act, { class: 'link' }))
-    const close = el('button', { type: 'button', class: 'tool' }, icon('close'), el('span', { class: 'vh' }, `Close the notice: ${notice.title}`))
+    const close = el('button', { type: 'button', class: 'tool' }, icon('close'), el('span', { class: 'vh' }, 'Close this notice'))
     close.addEventListener('click', () => this.hide(key))
     const node = el('div', { class: 'notice', 'data-tone': notice.tone, role: notice.tone === 'info' ? 'status' : 'alert' },
       el('div', { class: 'notice-words' }, el('strong', null, notice.title), ' ', notice.text, ' ', aside,
