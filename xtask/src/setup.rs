@@ -1,5 +1,5 @@
-//! Installs what the suites need beyond Rust and Node: Debian's browsers, and the npm packages of `tests/` from their
-//! lock file. Does nothing, and takes no time, where all of it is there.
+//! Installs what the checks and suites need beyond Rust and Node: rustfmt and clippy where the toolchain came without them,
+//! Debian's browsers, and the npm packages of `tests/` from their lock file. Does nothing, and takes no time, where all of it is there.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -45,12 +45,26 @@ impl Source {
 
 /// Installs all of it.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    component(workspace, "rustfmt", "fmt")?;
+    component(workspace, "clippy", "clippy")?;
     let browsers = browsers(workspace)?;
     npm_packages(workspace)?;
     println!("Chromium: {}", browsers.chromium.display());
     println!("Firefox:  {}", browsers.firefox.display());
     println!("npm packages: tests/node_modules");
     Ok(())
+}
+
+/// Adds a component of the toolchain, unless `cargo <subcommand>` runs already.
+pub(crate) fn component(workspace: &Workspace, name: &str, subcommand: &str) -> Result<()> {
+    let there = process::cargo(workspace).args([subcommand, "--version"]).output().context("cannot run cargo")?;
+    if there.status.success() {
+        return Ok(());
+    }
+    if in_path("rustup").is_none() {
+        bail!("{name} is missing: install it with your Rust toolchain");
+    }
+    process::run(process::at_root(workspace, "rustup").args(["component", "add", name]))
 }
 
 /// Finds the browsers; installs Debian's where one is missing and we may.

@@ -22,10 +22,14 @@ const JS_TEST_MS: u32 = 120_000;
 
 pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
     match step {
-        Step::Fmt => check(cargo(workspace).args(["fmt", "--all", "--check"])),
+        Step::Fmt => {
+            setup::component(workspace, "rustfmt", "fmt")?;
+            check(cargo(workspace).args(["fmt", "--all", "--check"]))
+        }
         Step::Tidy => tidy::run(workspace).map(Outcome::Check),
         Step::Build => check(cargo(workspace).args(["build", "--workspace", "--all-targets"])),
         Step::Clippy => {
+            setup::component(workspace, "clippy", "clippy")?;
             check(cargo(workspace).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
         }
         Step::Rust => rust(workspace),
