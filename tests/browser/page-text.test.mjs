@@ -1,5 +1,6 @@
 // What the page does with ids, names, texts, files and addresses, without a browser: the pure modules of web/app.
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
 import { test } from 'node:test'
 import { HUES, hueOf } from '../../web/app/colours.js'
 import { packFile, safeFileName, unpackFile } from '../../web/app/files.js'
@@ -167,4 +168,12 @@ test('a peer keeps its colour, and people in one room have different ones while 
   assert.equal(new Set(hues).size, HUES)
   assert.deepEqual(ids.map(id => hueOf(id)), hues)
   for (const id of ['', '😀', 'x'.repeat(1000)]) assert.ok(hueOf(id, ids) >= 0 && hueOf(id) < HUES)
+})
+
+test('every module and style sheet of the page is named in its head, so that all are fetched at once', () => {
+  const web = new URL('../../web/', import.meta.url)
+  const html = fs.readFileSync(new URL('index.html', web), 'utf8')
+  const named = [...html.matchAll(/(?:href|src)="\/(app\/[^"]+)"/g)].map(match => match[1]).sort()
+  assert.deepEqual(named, fs.readdirSync(new URL('app/', web)).map(file => `app/${file}`).sort())
+  assert.doesNotMatch(html, /<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)/, 'the policy allows nothing inline')
 })
