@@ -33,14 +33,13 @@ export function linkPieces(text) {
  * @param {string} address
  */
 function trimEnd(address) {
-  let end = address.length
-  for (;;) {
+  const open = { ')': count(address, '('), ']': count(address, '[') }
+  const closed = { ')': count(address, ')'), ']': count(address, ']') }
+  for (let end = address.length; ; end--) {
     const last = address[end - 1] ?? ''
-    const head = address.slice(0, end)
-    if (/[.,;:!?…]/u.test(last)) end--
-    else if (last === ')' && count(head, '(') < count(head, ')')) end--
-    else if (last === ']' && count(head, '[') < count(head, ']')) end--
-    else return head
+    if (last === ')' || last === ']') {
+      if (closed[last]-- <= open[last]) return address.slice(0, end)
+    } else if (!/[.,;:!?…]/u.test(last)) return address.slice(0, end)
   }
 }
 

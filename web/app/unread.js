@@ -19,6 +19,9 @@ export class Unread {
   #title = document.title
   #count = 0
   #follow = true
+  #due = false
+  /** Where the scroller was left last; higher up than that, somebody has moved it. */
+  #left = 0
   /** @type {HTMLLIElement | null} */
   #marker = null
 
@@ -68,10 +71,18 @@ export class Unread {
     this.#show()
   }
 
-  /** Goes to the end if one was there. Whoever reads further up is left alone. */
+  /** Goes to the end, with the next frame, if one was there. Whoever reads further up is left alone. */
   settle() {
-    if (this.#follow && !this.#resting()) this.#scroller.scrollTop = this.#scroller.scrollHeight
     this.#show()
+    if (this.#due) return
+    // Once a frame: the height is known only after a layout, and a flood of messages must not ask for one each.
+    this.#due = true
+    requestAnimationFrame(() => {
+      this.#due = false
+      if (!this.#follow || this.#resting()) return
+      this.#scroller.scrollTop = this.#scroller.scrollHeight
+      this.#left = this.#scroller.scrollTop
+    })
   }
 
   /** Goes to the end and stays there. */
@@ -91,7 +102,9 @@ export class Unread {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller
-    this.#follow = scrollHeight - scrollTop - clientHeight <= AT_END_PX || this.#resting()
+    const moved = !this.#follow || scrollTop < this.#left - 1
+    // What was added since is below the end as it was; that alone is no leaving it.
+    if (moved) this.#follow = scrollHeight - scrollTop - clientHeight <= AT_END_PX || this.#resting()
     this.#seen()
     this.#show()
   }
@@ -103,6 +116,8 @@ export class Unread {
   }
 
   #show() {
+    // Kept in place by the browser when entries above are let go, the end would slip away.
+    this.#scroller.classList.toggle('following', this.#follow)
     this.#button.hidden = this.#follow
     setText(this.#words, this.#count === 0 ? 'Latest' : count(this.#count, 'new message'))
     const title = this.#count === 0 ? this.#title : `(${this.#count}) ${this.#title}`
