@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
+use switchboard_signalling::core;
 
 pub use switchboard_signalling::core::Rate;
 
@@ -125,6 +126,31 @@ impl Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
             admin_listen: AdminListen::Off,
             ..Self::default()
+        }
+    }
+
+    /// The part that the signalling core keeps to.
+    pub(crate) fn core(&self) -> core::Config {
+        let limits = &self.limits;
+        // Serialising our own types has no way to fail: string keys only, no IO.
+        let ice_servers = serde_json::value::to_raw_value(&self.ice_servers).unwrap_or_default();
+        core::Config {
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
+            rooms: limits.rooms,
+            room_members: limits.room_members,
+            rooms_per_peer: limits.rooms_per_peer,
+            grace: limits.grace,
+            greeting_timeout: limits.greeting_timeout,
+            socketio_greeting_timeout: limits.socketio_greeting_timeout,
+            per_connection: limits.messages_per_connection,
+            per_address: limits.messages_per_address,
+            in_all: limits.messages_in_all,
+            away_messages: limits.away_messages,
+            away_bytes: limits.away_bytes,
+            ice_servers: ice_servers.into(),
+            heartbeat: limits.heartbeat,
+            server: concat!("switchboard ", env!("CARGO_PKG_VERSION")).into(),
         }
     }
 }

@@ -1,8 +1,21 @@
 //! Switchboard as a library: listeners, HTTP, the doors of each dialect and the embedded web app, around the signalling
 //! core.
 
+mod assets;
+mod client_addr;
 pub mod config;
+mod doors;
+mod http;
+mod hub;
+mod listener;
+mod mailbox;
+mod metrics;
+mod origins;
+mod patient;
+mod routes;
+mod seats;
 mod server;
+pub mod websocket;
 
 pub use config::Config;
 pub use server::{Server, SpawnError};

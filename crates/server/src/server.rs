@@ -1,8 +1,28 @@
 //! A running server: spawned, addressed, shut down and joined.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::Config;
+use crate::assets::PackedFiles;
+use crate::config::AdminListen;
+use crate::hub::Hub;
+use crate::listener::{self, Listener};
+use crate::metrics::{self, Metrics};
+use crate::origins::OriginPolicy;
+use crate::routes;
+use crate::seats::Seats;
+
+/// When clients are told to come back after a shutdown, at the earliest: most restarts take less.
+const COME_BACK: Duration = Duration::from_secs(1);
 
 /// Why a server did not start, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -44,20 +64,87 @@ pub enum SpawnError {
     },
 }
 
+impl SpawnError {
+    pub(crate) fn from_io(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { address },
+            io::ErrorKind::AddrNotAvailable => Self::NotAvailable { address },
+            _ => Self::Listen { address, source },
+        }
+    }
+}
+
+/// How far a server's life is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Serving,
+    Draining,
+    Stopped,
+}
+
+impl Stage {
+    /// Waits until the server is told to stop.
+    pub(crate) async fn serving_ends(stage: &mut watch::Receiver<Self>) {
+        if stage.wait_for(|stage| *stage != Self::Serving).await.is_err() {
+            // The server is gone, and the task that waits with it.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What every request can reach.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) registry: Registry,
+    pub(crate) packed: PackedFiles,
+    pub(crate) stage: watch::Sender<Stage>,
+}
+
 /// A running server. Dropping it aborts everything.
 #[derive(Debug)]
 pub struct Server {
     local: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    shared: Arc<Shared>,
+    main: AbortOnDropHandle<()>,
 }
 
 impl Server {
-    /// Binds every address and starts to serve.
+    /// Binds every address and starts to serve, on the current tokio runtime.
     ///
     /// # Errors
     /// Says which address cannot be had, and what to do.
     pub async fn spawn(config: Config) -> Result<Self, SpawnError> {
-        Ok(Self { local: config.listen, admin: None })
+        let origins = OriginPolicy::new(&config.origins, config.public_url.as_deref())?;
+        let (sockets, local) = bind_all(&config.listen)?;
+        let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
+        let hub = Arc::new(Hub::new(config.core()));
+        let metrics = Arc::new(Metrics::default());
+        let shared = Arc::new(Shared {
+            origins,
+            registry: metrics::registry(Arc::clone(&hub), Arc::clone(&metrics)),
+            hub,
+            metrics,
+            packed: PackedFiles::default(),
+            stage: watch::Sender::new(Stage::Serving),
+            config,
+        });
+        let seats = Arc::new(Seats::new(&shared.config.limits));
+        let public = routes::public(&shared);
+        let mut listeners: Vec<Listener> = sockets
+            .into_iter()
+            .map(|socket| Listener::new(socket, public.clone(), Arc::clone(&shared), Some(Arc::clone(&seats))))
+            .collect();
+        listeners.extend(
+            admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None)),
+        );
+        let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, Arc::clone(&shared))));
+        Ok(Self { local, admin, shared, main })
     }
 
     /// The addresses that people connect to, ports resolved.
@@ -72,8 +159,72 @@ impl Server {
 
     /// Tells clients goodbye and admits nobody any more; [`Self::join`] returns when they are gone or
     /// [`Config::drain_timeout`] has passed. A second call waits no longer.
-    pub fn shutdown(&self) {}
+    pub fn shutdown(&self) {
+        self.shared.stage.send_modify(|stage| {
+            *stage = match stage {
+                Stage::Serving => Stage::Draining,
+                Stage::Draining | Stage::Stopped => Stage::Stopped,
+            }
+        });
+    }
 
     /// Waits until the server has shut down.
-    pub async fn join(self) {}
+    pub async fn join(self) {
+        if let Err(error) = self.main.await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "the server failed");
+        }
+    }
+}
+
+/// Serves until told to stop, then until clients are gone or the time is up. What is still there is aborted.
+async fn run(listeners: Vec<Listener>, shared: Arc<Shared>) {
+    let mut stage = shared.stage.subscribe();
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        serving.spawn(listener.run(stage.clone()));
+    }
+    let mut clock = JoinSet::new();
+    let hub = Arc::clone(&shared.hub);
+    clock.spawn(async move { hub.keep_time().await });
+
+    Stage::serving_ends(&mut stage).await;
+    tracing::info!("shutting down");
+    shared.hub.drain(COME_BACK);
+    tokio::select! {
+        () = async { while serving.join_next().await.is_some() {} } => {}
+        () = tokio::time::sleep(shared.config.drain_timeout) => {
+            tracing::info!("some clients did not take their leave in time");
+        }
+        _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
+    }
+    serving.shutdown().await;
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), SpawnError> {
+    if addresses.is_empty() {
+        return Err(SpawnError::NoAddress);
+    }
+    addresses.iter().map(|address| bind_one(*address)).collect()
+}
+
+fn bind_one(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SpawnError> {
+    let socket = listener::bind(address)?;
+    let local = socket.local_addr().map_err(|source| SpawnError::from_io(address, source))?;
+    Ok((socket, local))
+}
+
+fn bind_admin(listen: AdminListen) -> Result<Option<(TcpListener, SocketAddr)>, SpawnError> {
+    match listen {
+        AdminListen::Off => Ok(None),
+        AdminListen::At(address) => bind_one(address).map(Some),
+        AdminListen::IfFree(address) => match bind_one(address) {
+            Ok(bound) => Ok(Some(bound)),
+            Err(error) => {
+                tracing::warn!(%error, "there are no metrics, for their address cannot be had");
+                Ok(None)
+            }
+        },
+    }
 }

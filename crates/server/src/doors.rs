@@ -1,0 +1,3 @@
+//! The doors: each speaks one dialect with its clients and the core's vocabulary with the hub.
+
+pub(crate) mod rooms;

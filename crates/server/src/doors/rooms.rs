@@ -1,0 +1,203 @@
+//! The rooms protocol over WebSocket at `/ws` (`docs/protocol/rooms.md`).
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::header::ORIGIN;
+use switchboard_signalling::core::{Closing, ConnId, Pace, Refusal};
+use switchboard_wire::limits::MESSAGE_BYTES;
+use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, ErrorCode, GoodbyeCode, Reference, ServerMessage};
+use tokio::net::TcpStream;
+
+use crate::client_addr::client_addr;
+use crate::http::{Handoff, Peer, sentence};
+use crate::hub::{Admission, Hub, Line};
+use crate::mailbox::{Mailbox, Queued};
+use crate::metrics;
+use crate::server::Shared;
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Options, Socket};
+use crate::websocket::frame::{self, Opcode};
+use crate::websocket::handshake::{self, Refused};
+
+thread_local! {
+    /// Where a message is written before its length is known.
+    static JSON: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Longest header of a frame, and the close frame that may follow.
+const FRAMING_BYTES: usize = 16;
+
+/// Answers a request of `/ws`: opens the WebSocket, or says why not.
+pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let accepted = match handshake::accept(&parts, &shared.origins) {
+        Ok(headers) => headers,
+        Err(refused) => return refuse_handshake(&shared, refused, parts.headers.contains_key(ORIGIN)),
+    };
+    let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
+    let from = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
+    let admission = match shared.hub.admit(from, Dialect::Switchboard) {
+        Ok(admission) => admission,
+        Err(refusal) => return refuse_client(refusal),
+    };
+    let mut request = Request::from_parts(parts, body);
+    let claimed = Handoff::claim(&mut request, move |stream, early| {
+        let connection = start(stream, early, admission, shared);
+        Box::pin(async move {
+            if let Some(connection) = connection {
+                connection.run().await;
+            }
+        })
+    });
+    if claimed.is_err() {
+        return not_claimable();
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().extend(accepted);
+    response
+}
+
+fn start(
+    stream: TcpStream,
+    early: Vec<u8>,
+    admission: Admission,
+    shared: Arc<Shared>,
+) -> Option<Connection<RoomsHandler>> {
+    let traffic = &shared.metrics.rooms;
+    let limits = &shared.config.limits;
+    let (reading, writing) = stream.into_split();
+    let line = Arc::new(RoomsLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
+    let hub = Arc::clone(&shared.hub);
+    let Ok(conn) = admission.attach(line.clone()) else {
+        let _ = line.say_goodbye(GoodbyeCode::ShuttingDown);
+        line.flush();
+        return None;
+    };
+    let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
+    Some(Connection::new(RoomsHandler { hub, conn, line }, Socket { reading, early }, options))
+}
+
+/// The way to a client of the rooms protocol.
+#[derive(Debug)]
+struct RoomsLine(Mailbox);
+
+impl Line for RoomsLine {
+    fn deliver(&self, message: &ServerMessage, reference: Option<&Reference>) -> Queued {
+        with_json(message, reference, |json| {
+            self.0.queue(json.len() + FRAMING_BYTES, |out| frame::encode(Opcode::Text, json, out))
+        })
+    }
+
+    fn close(&self, code: GoodbyeCode) -> Queued {
+        self.0.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
+    }
+
+    fn give_up(&self) -> Queued {
+        self.say_goodbye(GoodbyeCode::TooSlow)
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+impl RoomsLine {
+    /// Says goodbye even if there is no room, and closes.
+    fn say_goodbye(&self, code: GoodbyeCode) -> Queued {
+        with_json(&ServerMessage::goodbye(code, None), None, |json| {
+            self.0.finish(|out| {
+                frame::encode(Opcode::Text, json, out);
+                frame::encode_close(code.close_code(), code.sentence(), out);
+            })
+        })
+    }
+}
+
+/// What acts on the messages of one client.
+#[derive(Debug)]
+struct RoomsHandler {
+    hub: Arc<Hub>,
+    conn: ConnId,
+    line: Arc<RoomsLine>,
+}
+
+impl Handler for RoomsHandler {
+    fn mailbox(&self) -> &Mailbox {
+        &self.line.0
+    }
+
+    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Pace {
+        let message = match message {
+            Message::Text(text) => ClientMessage::decode(text),
+            Message::Binary => Err(DecodeError {
+                code: ErrorCode::BinaryFrame,
+                message: Cow::Borrowed("Messages are text frames; this one was binary."),
+                reference: None,
+            }),
+        };
+        self.hub.message(self.conn, message, now)
+    }
+
+    fn on_silence(&mut self) {
+        self.hub.close(self.conn, Closing::Lost);
+        if self.line.say_goodbye(GoodbyeCode::IdleTimeout) == Queued::First {
+            self.line.flush();
+        }
+    }
+
+    fn on_end(&mut self, ending: Ending) {
+        let closing = match ending {
+            Ending::Orderly => Closing::Left,
+            Ending::Abrupt => Closing::Lost,
+        };
+        self.hub.close(self.conn, closing);
+    }
+}
+
+impl Drop for RoomsHandler {
+    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
+    fn drop(&mut self) {
+        self.hub.close(self.conn, Closing::Lost);
+    }
+}
+
+fn with_json<R>(message: &ServerMessage, reference: Option<&Reference>, use_it: impl FnOnce(&[u8]) -> R) -> R {
+    JSON.with_borrow_mut(|json| {
+        json.clear();
+        message.write_json(reference, json);
+        use_it(json)
+    })
+}
+
+fn refuse_handshake(shared: &Shared, refused: Refused, from_page: bool) -> Response {
+    if refused == Refused::ForeignOrigin {
+        metrics::count(&shared.metrics.refusals.foreign_origin);
+        tracing::debug!(from_page, "refused a page of another origin");
+    }
+    let mut response = sentence(refused.status(), refused);
+    response.headers_mut().extend(refused.headers().iter().cloned());
+    response
+}
+
+/// Says why a client is not admitted, and when to try again.
+pub(crate) fn refuse_client(refusal: Refusal) -> Response {
+    let status = match refusal {
+        Refusal::AddressFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::ServerFull { .. } | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut response = sentence(status, refusal);
+    response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("10"));
+    response
+}
+
+fn not_claimable() -> Response {
+    sentence(StatusCode::INTERNAL_SERVER_ERROR, "This request did not come over a socket of this server.")
+}

@@ -1,0 +1,105 @@
+//! HTTP/1.1 on one socket, until a door takes the socket over.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::StatusCode;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower::Service as _;
+
+use crate::patient::PatientStream;
+use crate::server::{Shared, Stage};
+
+/// Longest head of a request: cookies of other applications on the same host come along.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// Most headers of a request.
+const HEADERS: usize = 64;
+
+/// The address of the other end of the socket, which may be a proxy's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// What a door does with a socket.
+pub(crate) type Door = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How a door takes over: the socket, and what was read of it already.
+type TakeOver = Box<dyn FnOnce(TcpStream, Vec<u8>) -> Door + Send>;
+
+/// Where a request's handler leaves word that it wants the socket.
+#[derive(Clone, Default)]
+pub(crate) struct Handoff(Arc<Mutex<Option<(OnUpgrade, TakeOver)>>>);
+
+impl Handoff {
+    /// Takes the socket of `request` over once the answer 101 is written.
+    pub(crate) fn claim(
+        request: &mut Request,
+        take_over: impl FnOnce(TcpStream, Vec<u8>) -> Door + Send + 'static,
+    ) -> Result<(), NotClaimable> {
+        let handoff = request.extensions_mut().remove::<Self>().ok_or(NotClaimable)?;
+        let on_upgrade = hyper::upgrade::on(request);
+        *handoff.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((on_upgrade, Box::new(take_over)));
+        Ok(())
+    }
+}
+
+/// The request did not come over a socket that can be taken over.
+#[derive(Debug)]
+pub(crate) struct NotClaimable;
+
+/// Serves requests until the connection ends; returns what is to be done with the socket if a door claimed it.
+pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, router: Router, shared: Arc<Shared>) -> Option<Door> {
+    // Small messages must not wait for each other. Fails only if the socket is gone, as reading will show.
+    let _ = stream.set_nodelay(true);
+    let limits = &shared.config.limits;
+    let io = TokioIo::new(PatientStream::new(stream, limits.body_timeout, Arc::clone(&shared.metrics.http)));
+    let handoff = Handoff::default();
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(handoff.clone());
+        router.clone().call(request.map(Body::new))
+    });
+    let mut connection = std::pin::pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(HEAD_BYTES)
+            .max_headers(HEADERS)
+            .serve_connection(io, service)
+            .with_upgrades()
+    );
+    let mut stage = shared.stage.subscribe();
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = Stage::serving_ends(&mut stage) => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+        return None;
+    }
+    let (on_upgrade, take_over) = handoff.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let parts = on_upgrade.await.ok()?.downcast::<TokioIo<PatientStream>>().ok()?;
+    Some(take_over(parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
+}
+
+/// An answer of one sentence.
+pub(crate) fn sentence(status: StatusCode, text: impl std::fmt::Display) -> Response {
+    let mut response = Response::new(Body::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,228 @@
+//! Where all connections meet: the signalling core under one lock, and the line of each connection.
+//!
+//! A line only queues while the lock is held. What was queued is written by [`flush`], which whoever called the hub does
+//! once it has read all it had: several messages to one client become one write.
+//!
+//! Never call the hub while holding a lock that a [`Line`] takes.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use switchboard_signalling::core::{self, ClientAddr, Closing, ConnId, Core, Output, Pace, Refusal, Stats};
+use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
+use tokio::sync::Notify;
+
+use crate::mailbox::Queued;
+
+thread_local! {
+    /// Lines that something was queued for and that nobody writes yet.
+    static UNWRITTEN: RefCell<Vec<Arc<dyn Line>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The way to one client: a socket, or what stands for one. Called with the hub's lock held, so it must not call the hub.
+pub(crate) trait Line: fmt::Debug + Send + Sync {
+    /// Encodes a message for the client's dialect and queues it.
+    fn deliver(&self, message: &ServerMessage, reference: Option<&Reference>) -> Queued;
+    /// Ends in good order once all is written. The goodbye that gives the reason was delivered before.
+    fn close(&self, code: GoodbyeCode) -> Queued;
+    /// Ends because too much is waiting; makes room to say so.
+    fn give_up(&self) -> Queued;
+    /// Writes what is queued, without the hub's lock.
+    fn flush(&self);
+}
+
+/// The meeting point.
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    /// The core's next timeout came closer.
+    sooner: Notify,
+}
+
+struct State {
+    core: Core,
+    /// Every connection that the core knows; without a line while its handshake is on the way.
+    lines: HashMap<ConnId, Option<Arc<dyn Line>>>,
+    /// What the timer waits for.
+    armed: Option<Instant>,
+}
+
+/// A connection that was admitted and has no line yet; dropping it gives its place back.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    hub: Arc<Hub>,
+    conn: ConnId,
+    attached: bool,
+}
+
+/// The core closed the connection before its line was there: no hello in time, or a drain.
+#[derive(Debug)]
+pub(crate) struct AlreadyClosed;
+
+impl Hub {
+    /// Makes a hub without connections.
+    pub(crate) fn new(config: core::Config) -> Self {
+        let core = Core::new(config, StdRng::from_os_rng());
+        Self { state: Mutex::new(State { core, lines: HashMap::new(), armed: None }), sooner: Notify::new() }
+    }
+
+    /// Asks for a place for a connection.
+    pub(crate) fn admit(self: &Arc<Self>, from: ClientAddr, dialect: Dialect) -> Result<Admission, Refusal> {
+        let conn = self.with(|state| {
+            let conn = state.core.handle_connect(from, dialect, Instant::now())?;
+            state.lines.insert(conn, None);
+            Ok(conn)
+        })?;
+        Ok(Admission { hub: Arc::clone(self), conn, attached: false })
+    }
+
+    /// Passes on what a client said. The caller flushes when it has no more.
+    pub(crate) fn message(&self, conn: ConnId, message: Result<ClientMessage<'_>, DecodeError>, now: Instant) -> Pace {
+        self.with(|state| state.core.handle_message(conn, message, now))
+    }
+
+    /// Takes note that a connection ended, and tells the others.
+    pub(crate) fn close(&self, conn: ConnId, closing: Closing) {
+        self.with(|state| {
+            state.lines.remove(&conn);
+            state.core.handle_close(conn, closing, Instant::now());
+        });
+        flush();
+    }
+
+    /// Says goodbye to everybody; see [`Core::handle_drain`].
+    pub(crate) fn drain(&self, retry: Duration) {
+        self.with(|state| state.core.handle_drain(retry));
+        flush();
+    }
+
+    /// Does what the core has to do by time, for ever.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let next = {
+                let mut state = self.lock();
+                state.armed = state.core.poll_timeout();
+                state.armed
+            };
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {
+                    self.with(|state| state.core.handle_timeout(Instant::now()));
+                    flush();
+                }
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    /// The core's counters, and how many rooms there are.
+    pub(crate) fn stats(&self) -> (Stats, usize) {
+        let state = self.lock();
+        (*state.core.stats(), state.core.room_count())
+    }
+
+    fn with<R>(&self, handle: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = handle(&mut state);
+        state.carry_out();
+        let next = state.core.poll_timeout();
+        if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
+            state.armed = next;
+            self.sooner.notify_one();
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn carry_out(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Message { conn, message, reference } => {
+                    let Some(Some(line)) = self.lines.get(&conn) else { continue };
+                    match line.deliver(&message, reference.as_ref()) {
+                        Queued::Quiet => {}
+                        Queued::First => mark_unwritten(line),
+                        Queued::Overflow => self.give_up(conn),
+                    }
+                }
+                Output::Close { conn, code } => {
+                    if let Some(Some(line)) = self.lines.remove(&conn)
+                        && line.close(code) == Queued::First
+                    {
+                        mark_unwritten(&line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops a client that does not read; the others learn of it by what the core puts out next.
+    fn give_up(&mut self, conn: ConnId) {
+        if let Some(Some(line)) = self.lines.remove(&conn) {
+            self.core.handle_close(conn, Closing::Removed, Instant::now());
+            if line.give_up() == Queued::First {
+                mark_unwritten(&line);
+            }
+        }
+    }
+}
+
+impl Admission {
+    /// Gives the connection its line.
+    ///
+    /// # Errors
+    /// If the core has closed it meanwhile.
+    pub(crate) fn attach(mut self, line: Arc<dyn Line>) -> Result<ConnId, AlreadyClosed> {
+        self.attached = true;
+        let mut state = self.hub.lock();
+        let slot = state.lines.get_mut(&self.conn).ok_or(AlreadyClosed)?;
+        *slot = Some(line);
+        Ok(self.conn)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if !self.attached {
+            self.hub.close(self.conn, Closing::Left);
+        }
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+fn mark_unwritten(line: &Arc<dyn Line>) {
+    UNWRITTEN.with_borrow_mut(|lines| lines.push(Arc::clone(line)));
+}
+
+/// Writes what this thread queued.
+pub(crate) fn flush() {
+    let mut lines = UNWRITTEN.with_borrow_mut(mem::take);
+    for line in lines.drain(..) {
+        line.flush();
+    }
+    UNWRITTEN.with_borrow_mut(|kept| {
+        if kept.capacity() == 0 {
+            *kept = lines;
+        }
+    });
+}

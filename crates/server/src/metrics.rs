@@ -1,0 +1,165 @@
+//! What the operator can count, as Prometheus reads it. No label comes from what users send.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use switchboard_signalling::core::ByDialect;
+use switchboard_wire::rooms::Dialect;
+
+use crate::hub::Hub;
+
+/// Bytes of one door, counted at its sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn count_in(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn count_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+/// Why something was refused before it reached the core.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// Sockets of an address that had too many.
+    pub(crate) address_full: AtomicU64,
+    /// Sockets of a server that had too many.
+    pub(crate) server_full: AtomicU64,
+    /// Pages of origins that are not listed.
+    pub(crate) foreign_origin: AtomicU64,
+}
+
+/// What the shell counts itself; the rest is read from the core.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// Ordinary requests, and what becomes of them until a door takes the socket over.
+    pub(crate) http: Arc<Traffic>,
+    /// WebSockets of the rooms protocol.
+    pub(crate) rooms: Arc<Traffic>,
+    /// WebSockets of Socket.IO; its polling counts as `http`.
+    pub(crate) socketio: Arc<Traffic>,
+    pub(crate) refusals: Refusals,
+}
+
+/// Counts one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+/// Writes all metrics in the text format of OpenMetrics.
+pub(crate) fn encode(registry: &Registry) -> String {
+    let mut out = String::new();
+    // Writing to a string has no way to fail.
+    let _ = text::encode(&mut out, registry);
+    out
+}
+
+/// Collects everything that the server counts.
+pub(crate) fn registry(hub: Arc<Hub>, metrics: Arc<Metrics>) -> Registry {
+    let mut registry = Registry::default();
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("switchboard_build", "What is running", build);
+    registry.register_collector(Box::new(Source { hub, metrics }));
+    registry
+}
+
+#[derive(Debug)]
+struct Source {
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+}
+
+type Label = (&'static str, &'static str);
+
+const UNLABELLED: [Label; 0] = [];
+
+impl Collector for Source {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let (stats, rooms) = self.hub.stats();
+        let encoder = &mut encoder;
+        let by = |values: ByDialect| {
+            let label = |dialect, name| ([("dialect", name)], values[dialect]);
+            [label(Dialect::Switchboard, "switchboard"), label(Dialect::SocketIo, "socket.io")]
+        };
+        gauges(encoder, "switchboard_signal_connections", "Clients that are connected", &by(stats.connections))?;
+        gauges(encoder, "switchboard_rooms", "Rooms that have members", &[(UNLABELLED, rooms as u64)])?;
+        counters(encoder, "switchboard_connections", "Clients that were admitted", &by(stats.connected_total))?;
+        let joins = by(stats.joined_total).map(|(label, value)| ([label[0], ("result", "joined")], value));
+        let refused = by(stats.join_refused_total).map(|(label, value)| ([label[0], ("result", "refused")], value));
+        counters(encoder, "switchboard_joins", "Rooms entered, or not", &[joins, refused].concat())?;
+        let help = "Offers, answers and candidates passed on";
+        counters(encoder, "switchboard_messages_relayed", help, &by(stats.relayed_total))?;
+        let departures = [("left", stats.left_total), ("lost", stats.lost_total), ("removed", stats.removed_total)];
+        counters(encoder, "switchboard_departures", "Peers that are gone", &labelled("reason", departures))?;
+        counters(encoder, "switchboard_resumes", "Peers that came back in time", &[(UNLABELLED, stats.resumed_total)])?;
+        counters(
+            encoder,
+            "switchboard_errors",
+            "Requests answered with an error",
+            &[(UNLABELLED, stats.errors_total)],
+        )?;
+        let help = "Times that a client began to be read more slowly";
+        counters(encoder, "switchboard_slowed", help, &[(UNLABELLED, stats.slowed_total)])?;
+        let refusals = &self.metrics.refusals;
+        let refusals = [
+            ("address_full", stats.refused_address_full_total + refusals.address_full.load(Relaxed)),
+            ("server_full", stats.refused_server_full_total + refusals.server_full.load(Relaxed)),
+            ("draining", stats.refused_draining_total),
+            ("foreign_origin", refusals.foreign_origin.load(Relaxed)),
+        ];
+        counters(encoder, "switchboard_refusals", "Clients that were not admitted", &labelled("reason", refusals))?;
+        let doors =
+            [("http", &self.metrics.http), ("rooms", &self.metrics.rooms), ("socketio", &self.metrics.socketio)];
+        let read = doors.map(|(door, traffic)| (door, traffic.bytes_in.load(Relaxed)));
+        counters(encoder, "switchboard_read_bytes", "Bytes read from clients", &labelled("door", read))?;
+        let written = doors.map(|(door, traffic)| (door, traffic.bytes_out.load(Relaxed)));
+        counters(encoder, "switchboard_written_bytes", "Bytes written to clients", &labelled("door", written))
+    }
+}
+
+fn labelled<const N: usize>(name: &'static str, values: [(&'static str, u64); N]) -> [([Label; 1], u64); N] {
+    values.map(|(label, value)| ([(name, label)], value))
+}
+
+fn gauges<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: &[(L, u64)],
+) -> fmt::Result {
+    let metric = ConstGauge::new(0_u64);
+    let mut family = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+    for (labels, value) in values {
+        ConstGauge::new(*value).encode(family.encode_family(labels)?)?;
+    }
+    Ok(())
+}
+
+/// The encoder appends `_total` to the names.
+fn counters<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: &[(L, u64)],
+) -> fmt::Result {
+    let metric = ConstCounter::new(0_u64);
+    let mut family = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+    for (labels, value) in values {
+        ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Which path leads where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{any, get};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+
+use crate::assets;
+use crate::doors;
+use crate::http::sentence;
+use crate::metrics;
+use crate::server::{Shared, Stage};
+
+/// What everybody can reach.
+pub(crate) fn public(shared: &Arc<Shared>) -> Router {
+    health().route("/ws", any(doors::rooms::open)).fallback(assets::serve).with_state(Arc::clone(shared))
+}
+
+/// What the operator can reach.
+pub(crate) fn admin(shared: &Arc<Shared>) -> Router {
+    health().route("/metrics", get(measures)).fallback(nothing).with_state(Arc::clone(shared))
+}
+
+fn health() -> Router<Arc<Shared>> {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
+}
+
+async fn alive() -> Response {
+    fresh(sentence(StatusCode::OK, "alive"))
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    fresh(match *shared.stage.borrow() {
+        Stage::Serving => sentence(StatusCode::OK, "ready"),
+        Stage::Draining | Stage::Stopped => sentence(StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+    })
+}
+
+async fn measures(State(shared): State<Arc<Shared>>) -> Response {
+    let mut response = Response::new(metrics::encode(&shared.registry).into());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    fresh(response)
+}
+
+async fn nothing() -> Response {
+    sentence(StatusCode::NOT_FOUND, "Here are /metrics, /healthz and /readyz; pages are on the other port.")
+}
+
+fn fresh(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,340 @@
+//! One open WebSocket: reads frames, answers pings, keeps time and ends in good order.
+//!
+//! Bytes are read into a buffer of the thread and acted on there; a connection keeps only what came of a frame that is
+//! not whole. Writing is the [`Mailbox`]'s.
+
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use switchboard_signalling::core::Pace;
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Sleep;
+
+use super::frame::{self, CONTROL_BYTES, Decoder, Event, Frame, Opcode, Violation};
+use crate::hub;
+use crate::mailbox::{Mailbox, Progress, Queued};
+use crate::metrics::Traffic;
+
+/// Bytes taken by one read: a dozen relayed descriptions.
+const READ_BYTES: usize = 16 * 1024;
+
+/// How long a client may take to read the last messages and to close its side. Not reading is the reason for many ends,
+/// so it is short.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a socket without a deadline of its own waits before it looks at the clock again.
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// A message from the client. No dialect makes use of binary ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Message<'a> {
+    Text(&'a str),
+    Binary,
+}
+
+/// How the client ended the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By a close frame that says that all is well: 1000, 1001, or no code, as `close()` of a page sends.
+    Orderly,
+    /// In any other way.
+    Abrupt,
+}
+
+/// What stands behind a socket.
+pub(crate) trait Handler: Send {
+    /// Where the socket's messages wait.
+    fn mailbox(&self) -> &Mailbox;
+    /// Acts on a message; says when to read on.
+    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Pace;
+    /// The client was silent for too long; says so and closes the mailbox.
+    fn on_silence(&mut self);
+    /// The client ended the connection; called once, and not if the server did.
+    fn on_end(&mut self, ending: Ending);
+}
+
+/// When to ask a silent client for a sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heartbeat {
+    /// Silence before a ping.
+    pub(crate) interval: Duration,
+    /// How long the answer may take.
+    pub(crate) timeout: Duration,
+}
+
+/// What HTTP hands over.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) reading: OwnedReadHalf,
+    /// What was read of the socket already.
+    pub(crate) early: Vec<u8>,
+}
+
+/// What differs between doors.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Longest message in bytes.
+    pub(crate) message_bytes: usize,
+    /// None where the dialect has its own.
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// An open WebSocket.
+pub(crate) struct Connection<H> {
+    handler: H,
+    socket: OwnedReadHalf,
+    decoder: Decoder,
+    /// What came of a frame that is not whole, or was not acted on because the client is paced.
+    unread: Vec<u8>,
+    heartbeat: Option<Heartbeat>,
+    traffic: Arc<Traffic>,
+    last_heard: Instant,
+    pinged: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Reads and acts.
+    Open,
+    /// Sent too much; reads on at the time.
+    Paced(Instant),
+    /// Ends; what comes is discarded until the client closes or the time is up.
+    Ending(Instant),
+}
+
+impl<H: Handler> Connection<H> {
+    /// Takes over a socket.
+    pub(crate) fn new(handler: H, socket: Socket, options: Options) -> Self {
+        Self {
+            handler,
+            socket: socket.reading,
+            decoder: Decoder::new(options.message_bytes),
+            unread: socket.early,
+            heartbeat: options.heartbeat,
+            traffic: options.traffic,
+            last_heard: Instant::now(),
+            pinged: false,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Serves until the socket is closed.
+    pub(crate) async fn run(mut self) {
+        self.act_on_unread(Instant::now());
+        let mut alarm = pin!(tokio::time::sleep_until(self.deadline().into()));
+        poll_fn(|cx| self.poll(cx, alarm.as_mut())).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<()> {
+        match self.handler.mailbox().poll(cx) {
+            Progress::Open => {}
+            Progress::Finishing | Progress::Finished => self.end(Instant::now()),
+            Progress::Broken => {
+                self.client_ended(Ending::Abrupt);
+                return Poll::Ready(());
+            }
+        }
+        loop {
+            if self.poll_read(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let deadline = self.deadline();
+            if deadline < alarm.deadline().into_std() {
+                alarm.as_mut().reset(deadline.into());
+            }
+            ready!(alarm.as_mut().poll(cx));
+            if self.on_alarm(Instant::now()).is_ready() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(self.deadline().into());
+        }
+    }
+
+    /// Reads until there is nothing more; ready when the connection is over.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !matches!(self.phase, Phase::Paced(_)) {
+            let read = READ_BUFFER.with_borrow_mut(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                let outcome = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer));
+                let bytes = buffer.filled_mut();
+                let open = outcome.is_ok() && !bytes.is_empty();
+                if open {
+                    self.on_bytes(bytes);
+                }
+                Poll::Ready(open)
+            });
+            hub::flush();
+            if !ready!(read) {
+                self.client_ended(Ending::Abrupt);
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    fn on_bytes(&mut self, bytes: &mut [u8]) {
+        self.traffic.count_in(bytes.len());
+        let now = Instant::now();
+        self.last_heard = now;
+        self.pinged = false;
+        if self.unread.is_empty() {
+            self.act_on(bytes, now);
+        } else {
+            let mut joined = mem::take(&mut self.unread);
+            joined.extend_from_slice(bytes);
+            self.act_on(&mut joined, now);
+        }
+    }
+
+    fn act_on_unread(&mut self, now: Instant) {
+        let mut unread = mem::take(&mut self.unread);
+        if !unread.is_empty() {
+            self.act_on(&mut unread, now);
+            hub::flush();
+        }
+    }
+
+    /// Acts on the whole frames in `bytes` and keeps the rest.
+    fn act_on(&mut self, mut bytes: &mut [u8], now: Instant) {
+        let mut ping = None;
+        while matches!(self.phase, Phase::Open) {
+            let frame = match self.decoder.decode(bytes) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(violation) => return self.on_violation(violation, now),
+            };
+            let Frame { consumed, event } = frame;
+            let message = match event {
+                Some(Event::Text(text)) => Message::Text(text),
+                Some(Event::Binary(_)) => Message::Binary,
+                Some(Event::Ping(payload)) => {
+                    ping = Some(Pong::to(payload));
+                    bytes = &mut bytes[consumed..];
+                    continue;
+                }
+                Some(Event::Close(code)) => return self.on_close(code, now),
+                None | Some(Event::Pong) => {
+                    bytes = &mut bytes[consumed..];
+                    continue;
+                }
+            };
+            if let Some(at) = self.handler.on_message(message, now).resume_at {
+                self.phase = Phase::Paced(at);
+            }
+            bytes = &mut bytes[consumed..];
+        }
+        if !matches!(self.phase, Phase::Ending(_)) {
+            self.unread.extend_from_slice(bytes);
+            if let Some(pong) = ping {
+                self.send_control(Opcode::Pong, pong.payload());
+            }
+        }
+    }
+
+    fn on_close(&mut self, code: Option<u16>, now: Instant) {
+        let orderly = matches!(code, None | Some(1000 | 1001));
+        self.client_ended(if orderly { Ending::Orderly } else { Ending::Abrupt });
+        self.close(code.unwrap_or(1000), "", now);
+    }
+
+    fn on_violation(&mut self, violation: Violation, now: Instant) {
+        tracing::debug!(%violation, "a client broke the framing");
+        self.client_ended(Ending::Abrupt);
+        self.close(violation.close_code(), &violation.to_string(), now);
+    }
+
+    fn close(&mut self, code: u16, reason: &str, now: Instant) {
+        self.end(now);
+        let mailbox = self.handler.mailbox();
+        if mailbox.finish(|out| frame::encode_close(code, reason, out)) == Queued::First {
+            mailbox.flush();
+        }
+    }
+
+    /// A ping or pong that finds no room is dropped: who does not read what waits will not read it either.
+    fn send_control(&self, opcode: Opcode, payload: &[u8]) {
+        let mailbox = self.handler.mailbox();
+        if mailbox.queue(payload.len() + 2, |out| frame::encode(opcode, payload, out)) == Queued::First {
+            mailbox.flush();
+        }
+    }
+
+    fn end(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Ending(_)) {
+            self.phase = Phase::Ending(now + LINGER);
+            self.unread = Vec::new();
+        }
+    }
+
+    fn client_ended(&mut self, ending: Ending) {
+        if !matches!(self.phase, Phase::Ending(_)) {
+            self.handler.on_end(ending);
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        match (self.phase, self.heartbeat) {
+            (Phase::Paced(at) | Phase::Ending(at), _) => at,
+            (Phase::Open, Some(Heartbeat { interval, timeout })) => {
+                self.last_heard + interval + if self.pinged { timeout } else { Duration::ZERO }
+            }
+            (Phase::Open, None) => self.last_heard + FAR,
+        }
+    }
+
+    /// Does what is due; ready when the connection is over.
+    fn on_alarm(&mut self, now: Instant) -> Poll<()> {
+        if self.deadline() > now {
+            return Poll::Pending;
+        }
+        match self.phase {
+            Phase::Ending(_) => return Poll::Ready(()),
+            Phase::Paced(_) => {
+                self.phase = Phase::Open;
+                self.last_heard = now;
+                self.act_on_unread(now);
+            }
+            Phase::Open if self.pinged => {
+                self.handler.on_silence();
+                self.end(now);
+            }
+            Phase::Open if self.heartbeat.is_some() => {
+                self.pinged = true;
+                self.send_control(Opcode::Ping, b"");
+            }
+            Phase::Open => self.last_heard = now,
+        }
+        Poll::Pending
+    }
+}
+
+/// The payload of a ping, to be sent back. Only the last of several that came together is answered (§5.5.3).
+struct Pong {
+    bytes: [u8; CONTROL_BYTES],
+    length: usize,
+}
+
+impl Pong {
+    fn to(ping: &[u8]) -> Self {
+        let mut bytes = [0; CONTROL_BYTES];
+        let length = ping.len().min(CONTROL_BYTES);
+        bytes[..length].copy_from_slice(&ping[..length]);
+        Self { bytes, length }
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
