@@ -42,6 +42,9 @@ use timers::{Timer, Timers};
 /// slow down sooner than work does.
 const MALFORMED_COST: u32 = 10;
 
+/// How long a sender must keep within its rate before it is told again that it does not.
+const SLOW_MEMORY: Duration = Duration::from_secs(10);
+
 /// Names one connection for as long as the core lives; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(u64);
@@ -110,8 +113,8 @@ struct Connection {
     address: AddressKey,
     dialect: Dialect,
     meter: Meter,
-    /// Whether the peer was told that it is read more slowly, since it last kept within its rate.
-    told_slow: bool,
+    /// Until when the peer is known to have been too fast; it is told so once for each such time.
+    slow_until: Option<Instant>,
     state: Standing,
 }
 
@@ -189,7 +192,7 @@ impl Core {
         self.timers.set(deadline, Timer::Greeting(conn));
         let state = Standing::Expected { deadline };
         self.connections
-            .insert(conn, Connection { address, dialect, meter: Meter::default(), told_slow: false, state });
+            .insert(conn, Connection { address, dialect, meter: Meter::default(), slow_until: None, state });
         self.stats.connections[dialect] += 1;
         self.stats.connected_total[dialect] += 1;
         Ok(conn)
@@ -343,9 +346,10 @@ impl Core {
         let mut pace = connection.meter.charge(self.config.per_connection, cost, now);
         pace = pace.or_later(self.addresses.charge(connection.address, self.config.per_address, cost, now));
         pace = pace.or_later(self.meter.charge(self.config.in_all, cost, now));
-        let slow = pace.resume_at.is_some();
-        let newly_slow = slow && !connection.told_slow;
-        connection.told_slow = slow;
+        let newly_slow = pace.resume_at.is_some() && connection.slow_until.is_none_or(|until| until < now);
+        if let Some(resume_at) = pace.resume_at {
+            connection.slow_until = Some(resume_at + SLOW_MEMORY);
+        }
         if newly_slow {
             self.stats.slowed_total += 1;
             let message = "Messages come faster than this server allows; it reads on more slowly and loses none.";

@@ -75,6 +75,24 @@ fn a_flood_is_slowed_loses_nothing_and_is_told_once() {
 }
 
 #[test]
+fn a_sender_at_the_edge_of_its_rate_is_told_once_and_again_after_a_rest() {
+    let mut world = World::new(Config::default());
+    let (ann, bob) = (world.member(), world.member());
+    world.read(ann.conn);
+    let flood = |world: &mut World| {
+        for _ in 0..400 {
+            if let Some(at) = world.offer(&ann, bob.id, "1") {
+                world.pass(at - world.now);
+            }
+        }
+        world.read(ann.conn).len()
+    };
+    assert_eq!(flood(&mut world), 1);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(flood(&mut world), 1);
+}
+
+#[test]
 fn a_flooding_address_slows_itself_and_not_another() {
     let slow = Rate { per_second: 10, burst: 10 };
     let mut world = World::new(Config { per_address: slow, ..Config::default() });
