@@ -1,0 +1,39 @@
+// The program under test, started on a free port and ended with the test.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import path from 'node:path'
+
+const BINARY = path.resolve(process.env.SWITCHBOARD_BIN ?? path.join(import.meta.dirname, '../../../target/debug/switchboard'))
+
+/** How long a start may take on a machine that does other things as well. */
+const START_MS = 20_000
+
+/**
+ * Starts the server.
+ * @param {number} [port]  The one that it had before, for a restart.
+ */
+export async function startServer(port = 0) {
+  const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const said = []
+  child.stderr.on('data', data => said.push(data))
+  const url = await new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${BINARY} did not say where it listens:\n${said.join('')}`)), START_MS)
+    child.once('error', reject)
+    child.once('exit', code => reject(new Error(`${BINARY} ended with ${code}:\n${said.join('')}`)))
+    createInterface(child.stdout).on('line', line => {
+      said.push(`${line}\n`)
+      const found = /Listening on (http:\S+)/.exec(line)
+      if (!found) return
+      clearTimeout(late)
+      resolve(found[1])
+    })
+  })
+  const end = async signal => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+  }
+  return { url, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
+}
