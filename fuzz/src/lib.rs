@@ -3,7 +3,9 @@
 //!
 //! A target that finds something gets the input as a file in `regressions/<target>/`, and the fix a test of its own.
 
+pub mod http;
 pub mod rooms;
 mod targets;
+pub mod websocket;
 
 pub use targets::{TARGETS, Target};

@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::rooms;
+use crate::{http, rooms, websocket};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -12,5 +12,9 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] =
-    &[Target { name: "rooms_message", run: rooms::message }, Target { name: "rooms_session", run: rooms::session }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "rooms_message", run: rooms::message },
+    Target { name: "rooms_session", run: rooms::session },
+    Target { name: "websocket_frame", run: websocket::frame },
+    Target { name: "client_address", run: http::client_address },
+];

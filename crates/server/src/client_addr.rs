@@ -14,7 +14,7 @@ use crate::config::is_in;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The rightmost address that is not a trusted proxy's; `peer` if that is not trusted itself.
-pub(crate) fn client_addr(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddr {
+pub fn client_addr(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddr {
     let mut client = peer;
     let values = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
     let hops = values.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));

@@ -19,3 +19,9 @@ pub mod websocket;
 
 pub use config::Config;
 pub use server::{Server, SpawnError};
+
+/// For the fuzzer, no promise to anybody else.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::client_addr::client_addr;
+}

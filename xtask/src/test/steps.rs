@@ -19,19 +19,15 @@ const COMPILE: Duration = Duration::from_secs(30 * 60);
 const SUITE: Duration = Duration::from_secs(15 * 60);
 /// One test of a JavaScript suite, browsers included, in milliseconds.
 const JS_TEST_MS: u32 = 120_000;
+/// The manifest of the fuzz package.
+const FUZZ: &str = "fuzz/Cargo.toml";
 
 pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
     match step {
-        Step::Fmt => {
-            setup::component(workspace, "rustfmt", "fmt")?;
-            check(cargo(workspace).args(["fmt", "--all", "--check"]))
-        }
+        Step::Fmt => format(workspace),
         Step::Tidy => tidy::run(workspace).map(Outcome::Check),
         Step::Build => check(cargo(workspace).args(["build", "--workspace", "--all-targets"])),
-        Step::Clippy => {
-            setup::component(workspace, "clippy", "clippy")?;
-            check(cargo(workspace).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
-        }
+        Step::Clippy => clippy(workspace),
         Step::Rust => rust(workspace),
         Step::Doc => doc(workspace),
         Step::Fuzz => fuzz(workspace),
@@ -42,8 +38,34 @@ pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
     }
 }
 
+fn holds(command: &mut Command) -> Result<bool> {
+    watch(command, COMPILE, |_| {}).map(|status| status.success())
+}
+
 fn check(command: &mut Command) -> Result<Outcome> {
-    watch(command, COMPILE, |_| {}).map(|status| Outcome::Check(status.success()))
+    holds(command).map(Outcome::Check)
+}
+
+fn format(workspace: &Workspace) -> Result<Outcome> {
+    setup::component(workspace, "rustfmt", "fmt")?;
+    let workspace_holds = holds(cargo(workspace).args(["fmt", "--all", "--check"]))?;
+    let fuzz_holds = holds(cargo(workspace).args(["fmt", "--manifest-path", FUZZ, "--check"]))?;
+    Ok(Outcome::Check(workspace_holds && fuzz_holds))
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    setup::component(workspace, "clippy", "clippy")?;
+    let strict = ["--", "-D", "warnings"];
+    let workspace_holds = holds(cargo(workspace).args(["clippy", "--workspace", "--all-targets"]).args(strict))?;
+    let fuzz_holds = holds(in_fuzz(workspace, &["clippy", "--tests"]).args(strict))?;
+    Ok(Outcome::Check(workspace_holds && fuzz_holds))
+}
+
+/// A cargo command for the fuzz package, which is outside the workspace and shares what the workspace has compiled.
+fn in_fuzz(workspace: &Workspace, command: &[&str]) -> Command {
+    let mut cargo = cargo(workspace);
+    cargo.args(command).args(["--manifest-path", FUZZ, "--target-dir"]).arg(workspace.target());
+    cargo
 }
 
 fn suite(command: &mut Command) -> Result<Outcome> {
@@ -64,13 +86,9 @@ fn doc(workspace: &Workspace) -> Result<Outcome> {
     check(cargo(workspace).args(["test", "--workspace", "--doc"]))
 }
 
-/// Replays the corpora on this toolchain, without a fuzzer; shares what the workspace has compiled.
+/// Replays the corpora on this toolchain, without a fuzzer.
 fn fuzz(workspace: &Workspace) -> Result<Outcome> {
-    suite(
-        cargo(workspace)
-            .args(["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--tests", "--target-dir"])
-            .arg(workspace.target()),
-    )
+    suite(&mut in_fuzz(workspace, &["test", "--tests"]))
 }
 
 fn types(workspace: &Workspace) -> Result<Outcome> {
