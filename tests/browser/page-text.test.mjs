@@ -122,6 +122,10 @@ test('redacting leaves no address and no secret, and keeps equal addresses equal
   assert.equal(hide('Waited 3.5 s, version 1.2.3, ratio 10:20'), 'Waited 3.5 s, version 1.2.3, ratio 10:20')
 })
 
+test('redacting hides the room, which is the key to it', () => {
+  assert.deepEqual(redactor('tea-at-eight')({ text: 'In room tea-at-eight.', room: 'tea-at-eight', steps: 8 }), { text: 'In room [this room].', room: '[this room]', steps: 8 })
+})
+
 test('redacting a cycle ends', () => {
   const loop = { address: '10.0.0.1' }
   loop.self = loop

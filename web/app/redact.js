@@ -13,9 +13,10 @@ const SECRET = /^(credential|username|password|pwd|resume|token|usernameFragment
 
 /**
  * Makes a redactor. One lasts for one export: equal addresses get equal stand-ins within it.
+ * @param {string} [room]  The room's id, which is the key to it.
  * @returns {(value: unknown) => unknown}
  */
-export function redactor() {
+export function redactor(room = '') {
   /** @type {Map<string, string>} */
   const known = new Map()
   const standIn = (/** @type {string} */ address) => {
@@ -24,7 +25,8 @@ export function redactor() {
     known.set(key, made)
     return made
   }
-  const text = (/** @type {string} */ value) => value.replace(SDP_SECRET, '$1[redacted]').replace(UFRAG, '$1[redacted]')
+  const hideRoom = (/** @type {string} */ value) => room === '' ? value : value.replaceAll(room, '[this room]')
+  const text = (/** @type {string} */ value) => hideRoom(value).replace(SDP_SECRET, '$1[redacted]').replace(UFRAG, '$1[redacted]')
     .replace(MDNS, standIn).replace(IPV4, standIn).replace(IPV6, whole => isIpv6(whole) ? standIn(whole) : whole)
   /** @type {(value: unknown, depth: number) => unknown} */
   const walk = (value, depth) => {

@@ -69,7 +69,7 @@ export class Timeline {
       stepsInAll: this.#count,
       steps: this.#steps.map(({ time, ...step }) => ({ time: time.toISOString(), ...step, detail: plain(step.detail) })),
     }
-    return JSON.stringify(hideAddresses ? redactor()(record) : record, null, 2)
+    return JSON.stringify(hideAddresses ? redactor(room.id)(record) : record, null, 2)
   }
 }
 

@@ -39,8 +39,8 @@ export function listNames(names, most = 3) {
 }
 
 const TYPES = {
-  host: 'an address of its own network',
-  srflx: 'its public address, as STUN told it',
+  host: 'an address on the local network',
+  srflx: 'the public address, as STUN told it',
   prflx: 'a public address found on the way',
   relay: 'an address on a relay server',
 }
