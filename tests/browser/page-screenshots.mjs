@@ -1,4 +1,4 @@
-// Takes the README's pictures of the page from a real chat of three: SWITCHBOARD_BIN=… node browser/page-screenshots.mjs
+// Takes the README's pictures of the page from a real chat of three: SERVER_UNDER_TEST=… node browser/page-screenshots.mjs
 import fs from 'node:fs'
 import { connected, heard, openFromBar, say, visit } from './page-driver.mjs'
 import { launch } from './support/browser.mjs'

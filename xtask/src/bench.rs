@@ -34,6 +34,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         process::at_root(workspace, release.join("switchboard-bench"))
             .arg(&options.name)
             .args(&options.args)
-            .env("SWITCHBOARD_BIN", release.join("switchboard")),
+            .env("SERVER_UNDER_TEST", release.join("switchboard")),
     )
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import path from 'node:path'
 
-const BINARY = path.resolve(process.env.SWITCHBOARD_BIN ?? path.join(import.meta.dirname, '../../../target/debug/switchboard'))
+const BINARY = path.resolve(process.env.SERVER_UNDER_TEST ?? path.join(import.meta.dirname, '../../../target/debug/switchboard'))
 
 /** How long a start may take on a machine that does other things as well. */
 const START_MS = 20_000

@@ -127,8 +127,8 @@ fn javascript(workspace: &Workspace, name: &str) -> Result<Outcome> {
         .args(files)
         .env("CHROMIUM", browsers.chromium)
         .env("FIREFOX", browsers.firefox);
-    if std::env::var_os("SWITCHBOARD_BIN").is_none() {
-        node.env("SWITCHBOARD_BIN", workspace.target().join("debug/switchboard"));
+    if std::env::var_os("SERVER_UNDER_TEST").is_none() {
+        node.env("SERVER_UNDER_TEST", workspace.target().join("debug/switchboard"));
     }
     suite(&mut node)
 }
