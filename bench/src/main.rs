@@ -1,3 +1,50 @@
-//! Placeholder.
+//! Load generators that compare Switchboard with the servers that it replaces. `docs/benchmarks.md` describes the
+//! method and keeps the last figures.
 
-fn main() {}
+mod client;
+mod dialect;
+mod frame;
+mod generator;
+mod histogram;
+mod link;
+mod load;
+mod machine;
+mod options;
+mod payload;
+mod process;
+mod report;
+mod round;
+mod servers;
+mod signalling;
+mod summary;
+mod table;
+mod targets;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Compares Switchboard with the servers that it replaces. Loopback only.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    Signalling(options::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().bench {
+        Bench::Signalling(options) => signalling::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("switchboard-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
