@@ -1,0 +1,117 @@
+// A member's network goes away, comes back, and changes: the room heals by itself. Each member is a Chromium on a host of
+// its own (a network namespace), the server on a third.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { chromium } from 'playwright-core'
+import { Network, unavailable } from './support/namespaces.mjs'
+
+const skip = unavailable()
+const ROOM = 'aUa62LD8NZ'
+let network, server, ann, bob
+
+/** Starts the server on its host and resolves with its origin. */
+async function startServer(host) {
+  const child = host.spawn(process.env.SERVER_UNDER_TEST, ['serve', '--listen', `${host.address}:3000`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  child.stdout.resume()
+  return `http://${host.address}:3000`
+}
+
+/** A browser on a host, with a member of the room whose events are kept in `window.told`. */
+async function startMember(host, origin) {
+  const context = await chromium.launchPersistentContext(fs.mkdtempSync(path.join(os.tmpdir(), 'c-')), {
+    executablePath: host.wrapper(process.env.CHROMIUM ?? '/usr/bin/chromium'),
+    headless: true,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync', '--disable-features=WebRtcHideLocalIpsWithMdns'],
+  })
+  const page = await context.newPage()
+  await page.goto(`${origin}/healthz`)
+  await page.evaluate(async ([room, name]) => {
+    const { join } = await import('/switchboard.js')
+    window.told = []
+    window.room = await join(room, { name })
+    window.room.on('peer', ({ peer }) => window.told.push(`peer ${peer.name}`))
+    window.room.on('peerstate', ({ peer, state }) => window.told.push(`${state} ${peer.name}`))
+    window.room.on('peerleft', ({ peer }) => window.told.push(`departed ${peer.name}`))
+    window.room.on('message', ({ data }) => window.told.push(`message ${data}`))
+    window.room.on('signalling', ({ state }) => window.told.push(`socket ${state}`))
+  }, [ROOM, host.namespace.slice(-3)])
+  const told = () => page.evaluate(() => window.told)
+  return {
+    host,
+    context,
+    told,
+    name: host.namespace.slice(-3),
+    forget: () => page.evaluate(() => { window.told.length = 0 }),
+    say: text => page.evaluate(text => window.room.send(text).id, text),
+    connected: () => page.evaluate(() => [...window.room.peers.values()].filter(peer => peer.state === 'open').length),
+    async hears(what, within = 60_000) {
+      await page.waitForFunction(what => window.told.includes(what), what, { timeout: within }).catch(async () => {
+        throw new Error(`not told "${what}" but ${JSON.stringify(await told())}`)
+      })
+    },
+    async until(condition, within = 60_000) {
+      await page.waitForFunction(condition, undefined, { timeout: within })
+    },
+  }
+}
+
+async function exchange(text) {
+  await ann.say(`${text} from ann`)
+  await bob.hears(`message ${text} from ann`)
+  await bob.say(`${text} from bob`)
+  await ann.hears(`message ${text} from bob`)
+}
+
+const isOpen = () => [...window.room.peers.values()].some(peer => peer.state === 'open')
+
+before(async () => {
+  if (skip) return
+  network = new Network(['srv', 'ann', 'bob'])
+  server = await startServer(network.hosts.srv)
+  ann = await startMember(network.hosts.ann, server)
+  bob = await startMember(network.hosts.bob, server)
+  await ann.until(isOpen)
+  await bob.until(isOpen)
+  await exchange('hello')
+})
+
+after(async () => {
+  await ann?.context.close()
+  await bob?.context.close()
+  await network?.destroy()
+})
+
+test('a cable pulled until the others give up, and plugged in again: the member returns', { skip }, async () => {
+  await bob.forget()
+  ann.host.unplug()
+  await bob.hears(`departed ${ann.name}`)
+  ann.host.plug()
+  await bob.hears(`peer ${ann.name}`)
+  await bob.until(isOpen)
+  await ann.until(isOpen)
+  await exchange('again')
+  const told = await bob.told()
+  assert.equal(told.filter(line => line === `departed ${ann.name}`).length, 1, JSON.stringify(told))
+})
+
+test('a cable pulled for a moment: nobody is told of a departure', { skip }, async () => {
+  await bob.forget()
+  ann.host.unplug()
+  await bob.hears(`interrupted ${ann.name}`)
+  ann.host.plug()
+  await exchange('still here')
+  assert.deepEqual((await bob.told()).filter(line => line.startsWith('departed')), [])
+})
+
+test('a member that moves to another address stays in the conversation', { skip }, async () => {
+  await bob.forget()
+  ann.host.readdress('10.77.0.99')
+  await exchange('moved')
+  assert.equal(await bob.connected(), 1)
+})
