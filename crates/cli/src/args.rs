@@ -1,0 +1,189 @@
+//! The grammar of the command line. Its flags come from the list of settings; this module reads no configuration.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap_complete::Shell;
+
+use crate::config::keys::{Flag, Key};
+use crate::config::{KEYS, Sources};
+
+/// What the user wants done.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Serve until told to stop.
+    Serve(Sources),
+    /// Print a configuration.
+    Config(Sources, Print),
+    /// Say whether the configuration is valid.
+    CheckConfig(Sources),
+    /// Print the version.
+    Version {
+        /// As a JSON object.
+        json: bool,
+    },
+    /// Print a shell's completions.
+    Completions(Shell),
+    /// Print the manual page.
+    Man,
+}
+
+/// What `switchboard config` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// What is in effect, secrets hidden.
+    Effective,
+    /// What is in effect, secrets and all.
+    WithSecrets,
+    /// The defaults.
+    Default,
+    /// The reference page.
+    Reference,
+}
+
+/// Reads a command line. Prints help or a usage error and ends the process where that is the answer.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Action {
+    let matches = command().get_matches_from(arguments);
+    match matches.subcommand() {
+        None => Action::Serve(sources(&matches)),
+        Some(("serve", matches)) => Action::Serve(sources(matches)),
+        Some(("config", matches)) => Action::Config(sources(matches), print(matches)),
+        Some(("check-config", matches)) => Action::CheckConfig(sources(matches)),
+        Some(("version", matches)) => Action::Version { json: matches.get_flag("json") },
+        Some(("completions", matches)) => Action::Completions(matches.get_one("shell").copied().unwrap_or(Shell::Bash)),
+        Some(("man", _)) => Action::Man,
+        Some((other, _)) => unreachable!("{other} is declared without an action"),
+    }
+}
+
+/// Returns the grammar.
+pub(crate) fn command() -> Command {
+    let toggle = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help).help_heading("Options")
+    };
+    Command::new("switchboard")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Introduces browsers to each other, so that they talk directly")
+        .long_about(
+            "Introduces browsers to each other, so that they talk directly. Without a command, it serves: open the \
+             printed link and send it to a friend.",
+        )
+        .after_help("Flags go before the environment, that before the file; `switchboard config` shows the result.")
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .args(settings())
+        .subcommand(Command::new("serve").about("Serves until it is told to stop (the default)").args(settings()))
+        .subcommand(
+            Command::new("config")
+                .about("Prints the configuration in effect, as a commented file that can be loaded")
+                .arg(toggle("default", "Print the defaults instead").exclusive(true))
+                .arg(toggle("reference", "Print the reference page instead").exclusive(true).hide(true))
+                .arg(toggle("show-secrets", "Print secrets instead of ***"))
+                .args(settings()),
+        )
+        .subcommand(
+            Command::new("check-config")
+                .about("Says whether the configuration is valid, and starts nothing")
+                .args(settings()),
+        )
+        .subcommand(Command::new("version").about("Prints the version").arg(toggle("json", "Print a JSON object")))
+        .subcommand(
+            Command::new("completions")
+                .about("Prints completions for a shell")
+                .arg(Arg::new("shell").required(true).value_name("SHELL").value_parser(clap::value_parser!(Shell))),
+        )
+        .subcommand(Command::new("man").about("Prints the manual page, in roff"))
+}
+
+/// The flags of settings, and those that lead to more settings.
+fn settings() -> Vec<Arg> {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(PathBufValueParser::new())
+        .help("Reads this file [env: SWITCHBOARD_CONFIG]");
+    let set = Arg::new("set")
+        .long("set")
+        .value_name("KEY=VALUE")
+        .action(ArgAction::Append)
+        .help("Sets any key, such as limits.room_members=8");
+    [file, set].into_iter().chain(KEYS.iter().filter_map(setting)).collect()
+}
+
+/// The flag of one setting.
+fn setting(key: &'static Key) -> Option<Arg> {
+    let help = format!("{} [env: {}]", first_sentence(key), key.env());
+    match key.flag {
+        Flag::None => None,
+        Flag::Off(flag) => {
+            Some(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(format!("Turns off: {help}")))
+        }
+        Flag::Value(flag) => {
+            let action = if key.many { ArgAction::Append } else { ArgAction::Set };
+            Some(Arg::new(flag).long(flag).value_name(key.placeholder).action(action).help(help))
+        }
+    }
+}
+
+/// What a setting's documentation says first.
+fn first_sentence(key: &Key) -> String {
+    let text = key.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+    text.split_once(". ").map_or(text.trim_end_matches('.'), |(sentence, _)| sentence).to_owned()
+}
+
+fn print(matches: &ArgMatches) -> Print {
+    match (matches.get_flag("default"), matches.get_flag("reference"), matches.get_flag("show-secrets")) {
+        (true, _, _) => Print::Default,
+        (_, true, _) => Print::Reference,
+        (_, _, true) => Print::WithSecrets,
+        (false, false, false) => Print::Effective,
+    }
+}
+
+/// What was given, in words of the settings; values of a flag that was repeated become one list.
+fn sources(matches: &ArgMatches) -> Sources {
+    let flags = KEYS.iter().filter_map(|key| {
+        let text = match key.flag {
+            Flag::None => return None,
+            Flag::Off(flag) => matches.get_flag(flag).then(|| "false".to_owned())?,
+            Flag::Value(flag) => matches.get_many::<String>(flag)?.map(String::as_str).collect::<Vec<_>>().join(","),
+        };
+        Some((key.path(), text))
+    });
+    Sources {
+        file: matches.get_one::<PathBuf>("config").cloned(),
+        environment: std::env::vars_os().collect(),
+        assignments: matches.get_many::<String>("set").unwrap_or_default().cloned().collect(),
+        flags: flags.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Action {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_serves() {
+        for line in ["switchboard --listen 1 --listen 2", "switchboard serve --listen 1 --listen 2"] {
+            let Action::Serve(sources) = parsed(line) else { panic!("{line}") };
+            assert_eq!(sources.flags, [("listen".to_owned(), "1,2".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_flag_can_stand_for_off() {
+        let Action::Serve(sources) = parsed("switchboard --no-qr") else { panic!("serves") };
+        assert_eq!(sources.flags, [("qr".to_owned(), "false".to_owned())]);
+    }
+}

@@ -1,0 +1,24 @@
+//! Configuration in two steps: what was typed ([`Settings`], from file, environment and flags), then what it means
+//! ([`switchboard_server::Config`]).
+//!
+//! [`raw`] holds the one list of settings. This module neither starts anything nor knows the command line's grammar.
+
+mod file;
+mod ice;
+pub(crate) mod keys;
+mod layers;
+mod log;
+mod meaning;
+mod net;
+mod problem;
+mod raw;
+mod render;
+mod units;
+mod value;
+
+pub(crate) use layers::{Settings, Sources};
+pub(crate) use log::{LogFilter, LogFormat};
+pub(crate) use problem::{Invalid, Origin};
+pub(crate) use raw::KEYS;
+pub(crate) use render::reference;
+pub(crate) use value::Secrets;

@@ -1,0 +1,188 @@
+//! The list of settings: names, documentation, types with their ranges, flags and defaults.
+//!
+//! The doc comments are the operator's documentation: they become the comments of `switchboard config`, the help of the
+//! flags (their first sentence) and `docs/config.md`.
+
+use switchboard_server::config::{AdminListen, IceServer, Origins};
+
+use super::ice::{Credential, IceEntry};
+use super::keys::settings;
+use super::log::{LogFilter, LogFormat};
+use super::net::{AdminAddr, ListenAddr, Network, PageOrigin, PublicUrl};
+use super::units::{Count, Size, Span};
+use super::value::Setting;
+
+/// A day, in milliseconds.
+const DAY: u64 = 86_400_000;
+/// The largest size: 1 GiB, which no single client should be granted.
+const GIB: u64 = 1 << 30;
+/// The largest number of things that are counted one by one.
+const MANY: u64 = 10_000_000;
+
+settings! {
+    /// Where the server is, and whom it trusts.
+    struct Main as main, "" {
+        /// Where people connect. A port alone means every address of this machine, IPv6 and IPv4; port 0 takes a free one.
+        listen (flag "listen"): Vec<ListenAddr> = |server| server.listen.iter().copied().map(ListenAddr).collect();
+
+        /// Where the operator reads `/metrics`, `/healthz` and `/readyz`. Never put it where strangers reach it. A port
+        /// alone means loopback. The default gives way if another program has the port; a configured address must be free.
+        admin_listen (flag "admin-listen"): Option<AdminAddr> = |server| match server.admin_listen {
+            AdminListen::IfFree(address) | AdminListen::At(address) => Some(AdminAddr(address)),
+            AdminListen::Off => None,
+        };
+
+        /// The URL under which people reach the server, if a proxy stands in front of it. It is printed at the start, and
+        /// its origin counts as the server's own.
+        public_url (flag "public-url"): Option<PublicUrl> = |server| server.public_url.clone().map(PublicUrl);
+
+        /// Which pages of other origins may use the server: a list such as `["https://example.org"]`, or `"*"` for all.
+        /// Programs that are no browsers are always admitted, for they can claim any origin.
+        origins (flag "origin"): Vec<PageOrigin> = |server| match &server.origins {
+            Origins::Listed(origins) => origins.iter().cloned().map(PageOrigin).collect(),
+            Origins::Any => vec![PageOrigin(PageOrigin::ANY.to_owned())],
+        };
+
+        /// Proxies whose word on the client's address (`X-Forwarded-For`) is taken. Limits by address count that one.
+        trusted_proxies (flag "trusted-proxy"): Vec<Network> =
+            |server| server.trusted_proxies.iter().copied().map(Network).collect();
+
+        /// How long the server waits, when it is told to stop, for clients to take their leave. Service managers kill
+        /// after 45 s (our systemd unit) or 10 s (Docker).
+        drain_timeout (flag "drain-timeout"): Span<0, 3_600_000> = |server| Span(server.drain_timeout);
+
+        /// Whether the start on a terminal shows a QR code of the link for other devices.
+        qr (off "no-qr"): bool = |_| true;
+
+        /// The STUN and TURN servers that pages use to find each other. In the file, one `[[ice_servers]]` table each, at
+        /// its end, is easier to read than an array: `urls` (a list), `username`, and `credential` or `credential_file` (the
+        /// file's first line). Every client gets to see the credential.
+        ice_servers: Vec<IceEntry> = |server| server.ice_servers.iter().map(ice_entry).collect();
+    }
+
+    /// What is logged, to standard error. Messages of peers, session descriptions and credentials never are.
+    struct Log as log, "log" {
+        /// The shape of log lines: `auto` is text on a terminal and JSON elsewhere.
+        format (flag "log-format"): LogFormat = |_| LogFormat::Auto;
+
+        /// Which log lines appear: a level, and levels of single modules after commas, as in `RUST_LOG`. SIGHUP reads this
+        /// setting again.
+        filter (flag "log-filter"): LogFilter = |_| LogFilter::info();
+    }
+
+    /// How much of everything. Each limit protects the others from one.
+    struct Limits as limits, "limits" {
+        /// Sockets in all. 20,000 idle ones cost about 100 MB. Each needs an open file.
+        connections: Count<1, MANY> = |server| count(server.limits.connections);
+
+        /// Sockets of one IPv4 address or IPv6 /64 network. Households, schools and carrier-grade NATs share one.
+        connections_per_address: Count<1, MANY> = |server| count(server.limits.connections_per_address);
+
+        /// Rooms in all.
+        rooms: Count<1, MANY> = |server| size(server.limits.rooms);
+
+        /// Members of one room. In a full mesh each has a connection to every other: 32 make 496.
+        room_members: Count<2, 1_000> = |server| size(server.limits.room_members);
+
+        /// Rooms that one peer can be in at a time.
+        rooms_per_peer: Count<1, 1_000> = |server| size(server.limits.rooms_per_peer);
+
+        /// Messages a second of one connection; 0 is no limit. Faster senders are read more slowly, nothing is lost.
+        messages_per_connection: Count<0, MANY> = |server| count(server.limits.messages_per_connection.per_second);
+
+        /// Messages of one connection at once, before it is slowed down. A negotiation with 31 others is about 400 messages
+        /// in its first seconds.
+        burst_per_connection: Count<0, MANY> = |server| count(server.limits.messages_per_connection.burst);
+
+        /// Messages a second of one address; 0 is no limit.
+        messages_per_address: Count<0, MANY> = |server| count(server.limits.messages_per_address.per_second);
+
+        /// Messages of one address at once, before it is slowed down.
+        burst_per_address: Count<0, MANY> = |server| count(server.limits.messages_per_address.burst);
+
+        /// Messages a second in all; 0 is no limit but the processor.
+        messages_in_all: Count<0, MANY> = |server| count(server.limits.messages_in_all.per_second);
+
+        /// Messages at once in all.
+        burst_in_all: Count<0, MANY> = |server| count(server.limits.messages_in_all.burst);
+
+        /// Bytes that wait for one client to read them. Who lets more wait is dropped. At least one message of the largest
+        /// size must fit.
+        queue_bytes: Size<65_536, GIB> = |server| Size(server.limits.queue_bytes as u64);
+
+        /// Messages that wait for a peer whose socket is lost.
+        away_messages: Count<0, 100_000> = |server| size(server.limits.away_messages);
+
+        /// Bytes that wait for a peer whose socket is lost.
+        away_bytes: Size<0, GIB> = |server| Size(server.limits.away_bytes as u64);
+
+        /// How long a peer whose socket is lost keeps its place: a change of network, a tunnel.
+        grace: Span<0, DAY> = |server| Span(server.limits.grace);
+
+        /// How long a client of the rooms protocol may take to say hello.
+        greeting_timeout: Span<100, 600_000> = |server| Span(server.limits.greeting_timeout);
+
+        /// How long a Socket.IO client may take to connect to the namespace.
+        socketio_greeting_timeout: Span<100, 600_000> = |server| Span(server.limits.socketio_greeting_timeout);
+
+        /// How long a socket may be silent before it is pinged. Home routers forget idle connections after 30 s at the
+        /// earliest.
+        heartbeat: Span<100, DAY> = |server| Span(server.limits.heartbeat);
+
+        /// How long the answer to a ping may take before the socket counts as lost.
+        heartbeat_timeout: Span<100, DAY> = |server| Span(server.limits.heartbeat_timeout);
+
+        /// How long a client may take to send the head of a request: slow senders must not hold sockets.
+        header_timeout: Span<100, 600_000> = |server| Span(server.limits.header_timeout);
+
+        /// How long a client may take to send the body of a request, or to read an answer.
+        body_timeout: Span<100, 3_600_000> = |server| Span(server.limits.body_timeout);
+    }
+}
+
+fn count<const MIN: u64>(value: u32) -> Count<MIN, MANY> {
+    Count(value.into())
+}
+
+fn size<const MIN: u64, const MAX: u64>(value: usize) -> Count<MIN, MAX> {
+    Count(value as u64)
+}
+
+fn ice_entry(server: &IceServer) -> IceEntry {
+    IceEntry {
+        urls: server.urls.clone(),
+        username: server.username.clone(),
+        credential: server.credential.clone().map(Credential::Inline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::keys::Flag;
+    use super::super::value::Secrets;
+    use super::*;
+
+    #[test]
+    fn defaults_obey_their_own_rules() {
+        for key in KEYS {
+            let mut raw = Raw::default();
+            let shown = (key.show)(&raw, Secrets::Show);
+            let value = toml::de::DeValue::parse(&shown).expect("valid TOML");
+            assert_eq!((key.set_toml)(&mut raw, &value), Ok(()), "{}", key.path());
+            assert_eq!(raw, Raw::default(), "{}", key.path());
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let unique = |names: Vec<String>| {
+            let count = names.len();
+            assert_eq!(names.into_iter().collect::<BTreeSet<_>>().len(), count);
+        };
+        unique(KEYS.iter().map(|key| key.path()).collect());
+        unique(KEYS.iter().map(|key| key.env()).collect());
+        unique(KEYS.iter().filter(|key| key.flag != Flag::None).map(|key| key.usage()).collect());
+    }
+}

@@ -1,0 +1,145 @@
+//! `switchboard serve`: from sources to a running server, and through its signals to its end.
+
+use std::io::{self, IsTerminal, Write};
+use std::process;
+
+use anyhow::Context as _;
+use switchboard_server::{Server, SpawnError};
+use tracing::{debug, error, info, warn};
+
+use crate::banner::{Banner, Screen};
+use crate::config::{KEYS, Origin, Secrets, Settings, Sources};
+use crate::logging::{self, FilterHandle};
+use crate::reach::{self, Links};
+use crate::signals::{Signal, Signals};
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// A configuration that cannot be used, or a server that cannot start.
+pub(crate) fn serve(sources: Sources) -> anyhow::Result<()> {
+    let settings = Settings::load(&sources)?;
+    settings.meaning()?;
+    let filter = logging::start(settings.raw.log.format, &settings.raw.log.filter)?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(Serving { sources, settings, filter }.run())
+}
+
+/// A server with what is needed to read its configuration again.
+struct Serving {
+    sources: Sources,
+    settings: Settings,
+    filter: FilterHandle,
+}
+
+impl Serving {
+    async fn run(mut self) -> anyhow::Result<()> {
+        // Before the server is up, so that no signal in between kills it without a goodbye.
+        let mut signals = Signals::new().context("cannot receive signals")?;
+        let server = Server::spawn(self.settings.meaning()?).await.map_err(|error| advise(error, &self.settings))?;
+        info!(version = env!("CARGO_PKG_VERSION"), addresses = ?server.local_addrs(), admin = ?server.admin_addr(), "serving");
+        self.announce(&server);
+        loop {
+            match signals.next().await {
+                Signal::Reload => self.reload(),
+                Signal::Stop { .. } => break,
+            }
+        }
+        info!(drain = ?self.settings.raw.main.drain_timeout.0, "stopping; a second signal stops at once");
+        server.shutdown();
+        let mut joined = Box::pin(server.join());
+        loop {
+            tokio::select! {
+                () = &mut joined => break,
+                signal = signals.next() => match signal {
+                    Signal::Reload => warn!("the server is stopping and reads no configuration"),
+                    Signal::Stop { code } => {
+                        warn!("stopped before every client had left");
+                        process::exit(code);
+                    }
+                },
+            }
+        }
+        info!("stopped");
+        Ok(())
+    }
+
+    /// Says where the server is. That nobody listens is no reason not to serve.
+    fn announce(&self, server: &Server) {
+        let main = &self.settings.raw.main;
+        let public = main.public_url.as_ref().map(|url| url.0.as_str());
+        let banner = Banner {
+            links: Links::new(server.local_addrs(), public, &reach::interfaces()),
+            admin: server.admin_addr(),
+            qr: main.qr,
+        };
+        let mut out = io::stdout().lock();
+        let text = if out.is_terminal() { banner.pretty(screen()) } else { banner.plain() };
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            debug!(%error, "nobody reads standard output");
+        }
+    }
+
+    /// Reads the configuration again, applies the log filter, and names what else changed. A configuration that cannot be
+    /// used changes nothing.
+    fn reload(&mut self) {
+        let new = match Settings::load(&self.sources) {
+            Ok(new) => new,
+            Err(invalid) => return error!(%invalid, "the new configuration cannot be used; nothing changed"),
+        };
+        self.filter.set(&new.raw.log.filter);
+        let changed = KEYS.iter().filter(|key| {
+            let show = |settings: &Settings| (key.show)(&settings.raw, Secrets::Show);
+            key.path() != "log.filter" && show(&self.settings) != show(&new)
+        });
+        let changed: Vec<String> = changed.map(|key| key.path()).collect();
+        if !changed.is_empty() {
+            warn!(settings = changed.join(", "), "changed settings that need a restart");
+        }
+        self.settings.raw.log.filter = new.raw.log.filter;
+        info!("read the configuration again");
+    }
+}
+
+/// Adds to a failed start what the operator of this command can do.
+fn advise(error: SpawnError, settings: &Settings) -> anyhow::Error {
+    let hint = match &error {
+        SpawnError::InUse { .. } => Some("--listen 0 takes a free port; `ss -ltnp` shows who has this one".to_owned()),
+        SpawnError::PermissionDenied { .. } => Some("--listen 3000 needs no permission".to_owned()),
+        SpawnError::NotAvailable { .. } => Some("--listen 3000 listens on every address".to_owned()),
+        SpawnError::Listen { .. } | SpawnError::NoAddress | SpawnError::BadOrigin { .. } => None,
+    };
+    let origin = settings.origin("listen");
+    let mut text = error.to_string().trim_end_matches('.').to_owned();
+    if let Origin::File { .. } | Origin::Env(_) | Origin::Port = origin {
+        text.push_str(&format!(" (`listen` is set by {origin})"));
+    }
+    if let Some(hint) = hint {
+        text.push_str(&format!("\nhint: {hint}"));
+    }
+    anyhow::anyhow!(text)
+}
+
+/// Measures the terminal; 80 by 24 if it will not say.
+fn screen() -> Screen {
+    #[cfg(unix)]
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| (size.ws_col.into(), size.ws_row.into()));
+    #[cfg(not(unix))]
+    let size = None;
+    Screen { size: size.filter(|(columns, _)| *columns > 0).unwrap_or((80, 24)), colours: logging::colours() }
+}
+
+/// Raises the limit of open files to what the system grants: each socket is one, and the usual 1,024 are soon used up.
+fn raise_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => debug!(files = ?limit.maximum, "raised the limit of open files"),
+            Err(error) => warn!(%error, files = ?limit.current, "cannot raise the limit of open files"),
+        }
+    }
+}
