@@ -11,7 +11,10 @@ const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe
 
 let server
 let browser
-before(async () => { [server, browser] = await Promise.all([startServer(), launch()]) })
+before(async () => {
+  browser = await launch()
+  server = await startServer()
+})
 after(async () => { await browser?.close(); await server?.stop() })
 
 /** axe needs `eval`, so these contexts alone bypass the page's policy. */

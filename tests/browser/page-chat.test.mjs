@@ -9,7 +9,10 @@ import { startServer } from './support/server.mjs'
 
 let server
 let browser
-before(async () => { [server, browser] = await Promise.all([startServer(), launch()]) })
+before(async () => {
+  browser = await launch()
+  server = await startServer()
+})
 after(async () => { await browser?.close(); await server?.stop() })
 
 /** Opens a room with this many people in it, each connected to each. */

@@ -7,7 +7,10 @@ import { startServer } from './support/server.mjs'
 
 let server
 let browser
-before(async () => { [server, browser] = await Promise.all([startServer(), launch()]) })
+before(async () => {
+  browser = await launch()
+  server = await startServer()
+})
 after(async () => { await browser?.close(); await server?.stop() })
 
 const stored = page => page.evaluate(() => localStorage.getItem('roomId'))
