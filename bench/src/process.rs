@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl Process {
     }
 
     fn wait_for_address(&mut self) -> Result<SocketAddrV4> {
-        let (sender, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::sync_channel(1);
         let said: Said = Arc::default();
         for stream in self.outputs() {
             let (sender, said) = (sender.clone(), Arc::clone(&said));
@@ -134,11 +134,11 @@ fn living() -> std::sync::MutexGuard<'static, Vec<Pid>> {
     LIVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_output(stream: Box<dyn Read + Send>, sender: &Sender<SocketAddrV4>, said: &Said) {
+fn read_output(stream: Box<dyn Read + Send>, sender: &SyncSender<SocketAddrV4>, said: &Said) {
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
         if let Some(address) = address_in(&line) {
             // Nobody listens any more once the first address is known.
-            let _ = sender.send(address);
+            let _ = sender.try_send(address);
         }
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() == QUOTED_LINES {

@@ -5,7 +5,6 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::process;
-use crate::setup;
 use crate::workspace::Workspace;
 
 /// What `cargo xtask bench` is asked for.
@@ -20,7 +19,6 @@ pub(crate) struct Options {
 
 /// Builds what is compared and runs the benchmark named in `options`.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    setup::npm_packages(workspace)?;
     process::run(process::cargo(workspace).args([
         "build",
         "--release",
