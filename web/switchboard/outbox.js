@@ -125,6 +125,7 @@ export class Outbox {
   acknowledged(id) {
     const item = this.#all.get(id)
     if (item) this.#settle(item, 'delivered')
+    this.#pump()
   }
 
   /**

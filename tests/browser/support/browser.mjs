@@ -4,7 +4,7 @@ import { chromium } from 'playwright-core'
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const ARGS = [
   '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-  '--disable-sync', '--disable-quic', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+  '--disable-sync', '--disable-quic',
 ]
 
 /** Long enough for a busy machine; what has to be faster says so where it is waited for. */
@@ -25,7 +25,7 @@ export async function launchMortal() {
  * @param {string} url
  */
 export async function openBlank(browser, url) {
-  const context = await browser.newContext({ permissions: ['camera', 'microphone'] })
+  const context = await browser.newContext()
   const page = await context.newPage()
   page.on('pageerror', error => console.error(`page: ${error.stack}`))
   await page.addInitScript(recorder)
