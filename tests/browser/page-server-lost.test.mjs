@@ -73,6 +73,25 @@ async function seat(server, room, count) {
   return members
 }
 
+test('somebody who cannot be reached is told of, with what may be in the way', async () => {
+  const server = await startServer()
+  const members = await seat(server, 'one-is-mute', 1)
+  const { page } = await visit(browser, server.url, { path: '/?roomId=one-is-mute' })
+  await page.getByText('Connecting to Guest 0…').waitFor()
+  await say(page, 'can you read this?')
+  await receipt(page, 'can you read this?', 'Waiting for Guest 0')
+  const notice = page.getByRole('alert').filter({ hasText: 'No way to Guest 0 has been found yet.' })
+  await notice.waitFor()
+  await page.locator('.line-how', { hasText: 'Still connecting: a firewall may be in the way' }).waitFor()
+  await notice.getByRole('button', { name: 'Close this notice' }).click()
+  members[0].close()
+  await page.locator('.line-entry', { hasText: 'Guest 0 left.' }).waitFor()
+  await receipt(page, 'can you read this?', 'Not delivered')
+  assert.equal(await notice.count(), 0)
+  await page.context().close()
+  await server.stop()
+})
+
 test('a full room is said, with what to do', async () => {
   const server = await startServer()
   const members = await seat(server, 'full-house', 32)
@@ -85,6 +104,7 @@ test('a full room is said, with what to do', async () => {
   await page.locator('#screen').getByRole('button', { name: 'Try again' }).click()
   await page.locator('#board-count', { hasText: /^32$/ }).waitFor()
   assert.equal(await page.locator('.lines .line').count(), 32)
+  await page.getByText('Connecting to Guest 0, Guest 1 and 29 others…').waitFor()
   await page.context().close()
   for (const socket of members) socket.terminate()
   await server.stop()

@@ -56,7 +56,7 @@ function sections(list) {
     heading('Who can see what', 'about-privacy'),
     el('ul', null,
       el('li', null, el('strong', null, 'People in this room can learn your IP address. '), 'A direct connection needs it, as a letter needs an address. It tells roughly where you are and who your provider is. If that is too much, use a VPN or stay out of rooms with strangers.'),
-      el('li', null, 'The server sees your IP address too, your name and who is in the room; it never sees what you write.'),
+      el('li', null, 'The server sees your IP address too, your name and who is in the room, but not what you write. It does introduce you, though: one that cheats could put itself in between. Use a server of somebody you trust, or run your own.'),
       el('li', null, 'A name is what somebody calls themselves; it proves nothing. Whoever has the link can come in.'),
       el('li', null, 'Nothing is stored. Close the tab and the conversation is gone; who comes later does not see what was said before.')),
     heading('What the marks mean'),

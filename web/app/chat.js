@@ -4,7 +4,7 @@ import { el } from './dom.js'
 import { packFile, PACKING_BYTES } from './files.js'
 import { messageText } from './message-text.js'
 import { fileCard, progressBar, Received } from './transfers.js'
-import { bytes } from './words.js'
+import { bytes, listNames } from './words.js'
 
 /**
  * @typedef {import('../switchboard.js').Room} Room
@@ -92,7 +92,8 @@ export class Chat {
       return
     }
     const bar = progressBar(`Sending ${file.name}`)
-    const card = fileCard(file.name, file.size, bar.node)
+    const others = [...room.peers.values()].filter(peer => !able.includes(peer)).map(peer => this.#parts.people.meet(peer).name)
+    const card = fileCard(file.name, file.size, bar.node, others.length > 0 ? el('span', { class: 'file-size' }, `not to ${listNames(others)}: text only there`) : null)
     bar.show(0, file.size)
     const sent = this.#send(packFile(file), { to: able, onProgress: (done, total) => bar.show(Math.min(done, total), total) })
     if (sent === null) return

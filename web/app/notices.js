@@ -9,6 +9,7 @@ import { button, el, icon, setText } from './dom.js'
  * @property {string} text
  * @property {{ label: string, act: () => void }[]} [actions]
  * @property {boolean} [closable]  Default true.
+ * @property {boolean} [state]  It tells of a state and is shown again and again; once closed it stays so until hidden.
  * @property {string} [aside]  What changes by the second and should not be read out each time.
  */
 
@@ -17,6 +18,9 @@ export class Notices {
   #place
   /** @type {Map<string, { node: HTMLElement, notice: Notice, aside: HTMLElement }>} */
   #shown = new Map()
+
+  /** What was closed, by key. @type {Map<string, string>} */
+  #closed = new Map()
 
   /** @param {HTMLElement} place */
   constructor(place) {
@@ -29,6 +33,7 @@ export class Notices {
    * @param {Notice} notice
    */
   show(key, notice) {
+    if (notice.state && this.#closed.get(key) === notice.title) return
     const old = this.#shown.get(key)
     if (old && old.notice.title === notice.title && old.notice.text === notice.text) {
       setText(old.aside, notice.aside ?? '')
@@ -37,7 +42,10 @@ export class Notices {
     const aside = el('span', { class: 'notice-aside', 'aria-live': 'off' }, notice.aside ?? '')
     const actions = (notice.actions ?? []).map(({ label, act }) => button(label, act, { class: 'link' }))
     const close = el('button', { type: 'button', class: 'tool' }, icon('close'), el('span', { class: 'vh' }, 'Close this notice'))
-    close.addEventListener('click', () => this.hide(key))
+    close.addEventListener('click', () => {
+      this.hide(key)
+      this.#closed.set(key, notice.title)
+    })
     const node = el('div', { class: 'notice', 'data-tone': notice.tone, role: notice.tone === 'info' ? 'status' : 'alert' },
       el('div', { class: 'notice-words' }, el('strong', null, notice.title), ' ', notice.text, ' ', aside,
         actions.length > 0 && el('span', { class: 'notice-actions' }, ...actions)),
@@ -51,5 +59,6 @@ export class Notices {
   hide(key) {
     this.#shown.get(key)?.node.remove()
     this.#shown.delete(key)
+    this.#closed.delete(key)
   }
 }

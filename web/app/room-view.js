@@ -19,6 +19,7 @@ import { NAME_KEY, remember } from './storage.js'
 import { Timeline } from './timeline.js'
 import { TimelineView } from './timeline-view.js'
 import { Unread } from './unread.js'
+import { tellWaiting } from './waiting.js'
 
 /** @typedef {import('../switchboard.js').Room} Room */
 
@@ -47,6 +48,7 @@ export function showRoom(room, { onLeave }) {
   })
   const members = makeMembers(room, people, rename)
   tellPresence(room, { people, log, settle: () => unread.settle() })
+  tellWaiting(room, { people, notices })
   const chat = new Chat({ room, people, log, unread, receipts: new Receipts(people, announce), notices })
   showSignalling(room, notices)
   showInvite(room, { link, rename, announce })
