@@ -10,6 +10,7 @@ import { button, el, icon, setText } from './dom.js'
  * @property {{ label: string, act: () => void }[]} [actions]
  * @property {boolean} [closable]  Default true.
  * @property {boolean} [state]  It tells of a state and is shown again and again; once closed it stays so until hidden.
+ * @property {boolean} [busy]  Something is under way.
  * @property {string} [aside]  What changes by the second and should not be read out each time.
  */
 
@@ -47,7 +48,7 @@ export class Notices {
       this.#closed.set(key, notice.title)
     })
     const node = el('div', { class: 'notice', 'data-tone': notice.tone, role: notice.tone === 'info' ? 'status' : 'alert' },
-      el('div', { class: 'notice-words' }, el('strong', null, notice.title), ' ', notice.text, ' ', aside,
+      el('div', { class: 'notice-words' }, notice.busy && el('progress', { 'aria-label': notice.title }), el('strong', null, notice.title), ' ', notice.text, ' ', aside,
         actions.length > 0 && el('span', { class: 'notice-actions' }, ...actions)),
       notice.closable !== false && close)
     if (old) old.node.replaceWith(node)

@@ -35,7 +35,7 @@ export function tellWaiting(room, { people, notices }) {
       notices.show('waiting', { tone: 'warn', state: true, title: `No way to ${listNames(long)} has been found yet.`,
         text: 'A firewall or a mobile network may be in between. The page keeps trying; another network, such as Wi-Fi instead of mobile data, may help on either side.' })
     } else if (noted.length > 0) {
-      notices.show('waiting', { tone: 'info', title: `Connecting to ${listNames(noted)}…`, text: '', closable: false })
+      notices.show('waiting', { tone: 'info', title: `Connecting to ${listNames(noted)}…`, text: '', busy: true, closable: false })
     } else notices.hide('waiting')
   }
   setInterval(look, LOOK_MS)
