@@ -21,6 +21,8 @@ import { bytes, listNames } from './words.js'
 export const MESSAGE_BYTES = 16 * 1024 * 1024
 /** An incoming message this small is there before a bar for it could be read. */
 const WORTH_A_BAR = 128 * 1024
+/** A message that got no further for so long was given up by its sender, who need not say so. */
+const STALLED_MS = 60_000
 /** As many bars for incoming messages as are ever drawn at once. */
 const BARS = 64
 
@@ -37,7 +39,7 @@ const BARS = 64
 export class Chat {
   #parts
   #received = new Received()
-  /** @type {Map<string, { item: HTMLLIElement, bar: ReturnType<typeof progressBar> }>} */
+  /** @type {Map<string, { item: HTMLLIElement, bar: ReturnType<typeof progressBar>, at: number }>} */
   #incoming = new Map()
   /** Messages that arrive while an earlier one is still being unpacked wait for it, so that order is kept. */
   #turn = Promise.resolve()
@@ -52,6 +54,7 @@ export class Chat {
     room.on('progress', progress => this.#progress(progress))
     room.on('delivery', ({ id }) => receipts.changed(id))
     room.on('peerleft', ({ peer }) => this.#dropBars(peer.id))
+    setInterval(() => this.#dropStalled(), STALLED_MS / 4)
     room.on('peerstate', ({ peer, state }) => { if (state === 'interrupted') this.#dropBars(peer.id) })
   }
 
@@ -153,10 +156,11 @@ export class Chat {
       const person = this.#parts.people.meet(peer)
       const bar = progressBar(`Receiving from ${person.name}`)
       const item = this.#parts.log.message({ from: person, at: new Date(), body: el('div', { class: 'msg-body' }, el('p', { class: 'quiet' }, 'Sending you something…'), bar.node) })
-      shown = { item, bar }
+      shown = { item, bar, at: 0 }
       this.#incoming.set(key, shown)
       this.#parts.unread.settle()
     }
+    shown.at = Date.now()
     shown.bar.show(received, total)
   }
 
@@ -168,6 +172,10 @@ export class Chat {
     this.#incoming.delete(key)
     // Its heading went with it.
     this.#parts.log.breakGroup()
+  }
+
+  #dropStalled() {
+    for (const [key, { at }] of [...this.#incoming]) if (Date.now() - at > STALLED_MS) this.#dropBar(key)
   }
 
   /** @param {string} peerId */

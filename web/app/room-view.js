@@ -23,6 +23,9 @@ import { tellWaiting } from './waiting.js'
 
 /** @typedef {import('../switchboard.js').Room} Room */
 
+/** Faults that the client has dealt with and a person can do nothing about; the timeline has them. */
+const TECHNICAL = new Set(['bad-frame', 'bad-server-message', 'flood', 'internal', 'negotiation', 'slow-down'])
+
 /**
  * Shows a room.
  * @param {Room} room
@@ -78,6 +81,7 @@ function makeUnread(room, log) {
 function recordTimeline(room) {
   const timeline = new Timeline()
   room.on('step', step => { timeline.add(step) })
+  room.on('error', ({ error }) => { timeline.add({ time: new Date(), kind: `error: ${error.code}`, text: error.message }) })
   return timeline
 }
 
@@ -124,7 +128,9 @@ function showSignalling(room, notices) {
   const lamp = new Lamp(byId('lamp', HTMLElement), byId('lamp-words', HTMLElement), notices)
   const connected = () => [...room.peers.values()].filter(peer => peer.state === 'open').length
   room.on('signalling', ({ state, reason, retryInMs }) => lamp.show(state, { reason, retryInMs }, connected()))
-  room.on('error', ({ error }) => notices.show('error', { tone: 'warn', title: 'Something went wrong.', text: error.message }))
+  room.on('error', ({ error }) => {
+    if (!TECHNICAL.has(error.code)) notices.show('error', { tone: 'warn', title: 'Something went wrong.', text: error.message })
+  })
   lamp.show(room.signalling, {}, connected())
 }
 
