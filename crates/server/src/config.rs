@@ -94,8 +94,8 @@ pub struct Limits {
     pub messages_per_address: Rate,
     /// Messages in all. Default none: the processor is the limit.
     pub messages_in_all: Rate,
-    /// Bytes that wait for one client to read them; who lets more wait is dropped. Default 256 KiB: four messages of
-    /// the largest size, several hundred ordinary ones.
+    /// Bytes that wait for one client to read them, beyond what the kernel's buffers hold; who lets more wait is dropped.
+    /// Default 256 KiB: four messages of the largest size, several hundred ordinary ones.
     pub queue_bytes: usize,
     /// Messages that wait for a peer whose socket is lost. Default 64: one negotiation with its candidates.
     pub away_messages: usize,

@@ -68,19 +68,22 @@ pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, router: Router, share
         request.extensions_mut().insert(handoff.clone());
         router.clone().call(request.map(Body::new))
     });
+    let mut stage = shared.stage.subscribe();
+    // Who comes during the drain gets one answer; who was there may end what it began.
+    let late = *stage.borrow_and_update() != Stage::Serving;
     let mut connection = std::pin::pin!(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
             .max_buf_size(HEAD_BYTES)
             .max_headers(HEADERS)
+            .keep_alive(!late)
             .serve_connection(io, service)
             .with_upgrades()
     );
-    let mut stage = shared.stage.subscribe();
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        () = Stage::serving_ends(&mut stage) => {
+        () = Stage::serving_ends(&mut stage), if !late => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }

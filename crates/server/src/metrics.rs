@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
@@ -135,31 +135,41 @@ fn labelled<const N: usize>(name: &'static str, values: [(&'static str, u64); N]
     values.map(|(label, value)| ([(name, label)], value))
 }
 
-fn gauges<L: EncodeLabelSet>(
+/// Writes the values of one gauge.
+fn gauges<L: AsRef<[Label]>>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     values: &[(L, u64)],
 ) -> fmt::Result {
-    let metric = ConstGauge::new(0_u64);
-    let mut family = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
-    for (labels, value) in values {
-        ConstGauge::new(*value).encode(family.encode_family(labels)?)?;
-    }
-    Ok(())
+    family(encoder, name, help, ConstGauge::new, values)
 }
 
-/// The encoder appends `_total` to the names.
-fn counters<L: EncodeLabelSet>(
+/// Writes the values of one counter; the encoder appends `_total` to its name.
+fn counters<L: AsRef<[Label]>>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     values: &[(L, u64)],
 ) -> fmt::Result {
-    let metric = ConstCounter::new(0_u64);
-    let mut family = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+    family(encoder, name, help, ConstCounter::new, values)
+}
+
+fn family<L: AsRef<[Label]>, M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    metric: impl Fn(u64) -> M,
+    values: &[(L, u64)],
+) -> fmt::Result {
+    let mut encoder = encoder.encode_descriptor(name, help, None, metric(0).metric_type())?;
+    if let [(labels, value)] = values
+        && labels.as_ref().is_empty()
+    {
+        return metric(*value).encode(encoder);
+    }
     for (labels, value) in values {
-        ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+        metric(*value).encode(encoder.encode_family(&labels.as_ref())?)?;
     }
     Ok(())
 }
