@@ -12,6 +12,8 @@ pub(super) fn naming(tree: &Tree, findings: &mut Findings) {
         for (number, line) in file.lines() {
             if let Some(name) = word_after(line, "fn ")
                 && name.starts_with("get_")
+                // A function that is no method may well do an HTTP GET.
+                && line.contains("self")
             {
                 let message = format!("call `{name}` by what it returns: `{}`", &name[4..]);
                 findings.error(file, number, message);
@@ -90,6 +92,7 @@ mod tests {
     fn a_getter_is_called_by_what_it_returns() {
         assert_eq!(found("naming", "    pub(crate) fn get_room(&self) {}\n"), 1);
         assert_eq!(found("naming", "    fn room(&self) {}\n"), 0);
+        assert_eq!(found("naming", "async fn get_with(address: SocketAddr) {}\n"), 0);
         assert_eq!(found("naming", "    // not fn get_room\n"), 0);
     }
 
