@@ -60,6 +60,36 @@ pub(crate) fn process_cpu(pid: Pid) -> Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
+/// CPU time of a process in user mode as a share of all its CPU time, as counters that never fall.
+///
+/// From `/proc/PID/stat`, which counts in ticks of 10 ms: good for a share over seconds, not for single messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    pub(crate) user: u64,
+    pub(crate) system: u64,
+}
+
+impl Ticks {
+    /// Reads the ticks of a process.
+    pub(crate) fn of(pid: Pid) -> Result<Self> {
+        let path = format!("/proc/{}/stat", pid.as_raw_pid());
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        Self::parse(&stat).with_context(|| format!("cannot make sense of {path}"))
+    }
+
+    /// The share of user mode since `earlier`; 0 if nothing ran.
+    pub(crate) fn user_share_since(self, earlier: Self) -> f64 {
+        let (user, system) = (self.user.saturating_sub(earlier.user), self.system.saturating_sub(earlier.system));
+        user as f64 / (user + system).max(1) as f64
+    }
+
+    /// The program's name, in parentheses, may contain anything; the fields count from behind it.
+    fn parse(stat: &str) -> Option<Self> {
+        let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace().skip(11);
+        Some(Self { user: fields.next()?.parse().ok()?, system: fields.next()?.parse().ok()? })
+    }
+}
+
 /// Memory of a process in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
@@ -140,6 +170,15 @@ mod tests {
         assert_eq!(busy_ticks(stat, 0), Some(21));
         assert_eq!(busy_ticks(stat, 1), Some(1));
         assert_eq!(busy_ticks(stat, 2), None);
+    }
+
+    #[test]
+    fn reads_ticks_behind_any_name() {
+        let earlier = Ticks::parse("7 (a) b ) S 1 2 3 4 5 6 7 8 9 10 30 70 0 0").expect("ticks");
+        assert_eq!(earlier, Ticks { user: 30, system: 70 });
+        assert_eq!(Ticks { user: 60, system: 80 }.user_share_since(earlier), 0.75);
+        assert_eq!(earlier.user_share_since(earlier), 0.0);
+        assert_eq!(Ticks::parse("7 (a) S 1"), None);
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Report {
         let mut table = Table::new(self.head());
         let mut rows: Vec<Line<Figures>> = vec![
             ("server CPU per message", " µs", Better::Less, |figures| figures.cpu_micros),
+            ("of it outside the kernel", " µs", Better::Less, |figures| figures.user_micros),
             ("messages per second", "", Better::More, |figures| figures.messages_per_second),
             ("messages per second of server CPU", "", Better::More, |figures| figures.messages_per_core),
             ("p50", " ms", Better::Less, |figures| figures.p50_millis),

@@ -2,7 +2,7 @@
 
 use crate::generator::Generator;
 use crate::load::{Load, Schedule, Share, Tally, Workload};
-use crate::machine::{self, Memory};
+use crate::machine::{self, Memory, Ticks};
 use crate::payload::Payload;
 use crate::process::Process;
 use crate::servers::Subject;
@@ -38,6 +38,8 @@ pub(crate) struct Figures {
     pub(crate) messages_per_second: f64,
     /// CPU time of the server process for each message, in microseconds.
     pub(crate) cpu_micros: f64,
+    /// The part of it that the program itself takes; the rest is the kernel's, mostly TCP, whoever serves.
+    pub(crate) user_micros: f64,
     /// What the server would relay in a second of CPU time.
     pub(crate) messages_per_core: f64,
     /// Time from (intended) sending to receipt, in milliseconds.
@@ -124,12 +126,18 @@ pub(crate) fn measure_idle(
 struct Snapshot {
     at: Instant,
     server: Duration,
+    ticks: Ticks,
     processor: Duration,
 }
 
 impl Snapshot {
     fn take(pid: Pid, cpu: usize) -> Result<Self> {
-        Ok(Self { at: Instant::now(), server: machine::process_cpu(pid)?, processor: machine::processor_busy(cpu)? })
+        Ok(Self {
+            at: Instant::now(),
+            server: machine::process_cpu(pid)?,
+            ticks: Ticks::of(pid)?,
+            processor: machine::processor_busy(cpu)?,
+        })
     }
 }
 
@@ -144,6 +152,7 @@ fn figures(tally: &Tally, from: &Snapshot, until: &Snapshot) -> Figures {
         lost: tally.lost,
         messages_per_second: tally.received as f64 / seconds,
         cpu_micros: micros(server) / messages,
+        user_micros: micros(server) / messages * until.ticks.user_share_since(from.ticks),
         messages_per_core: tally.received as f64 / server.as_secs_f64().max(1e-9),
         p50_millis: millis(0.5),
         p99_millis: millis(0.99),
