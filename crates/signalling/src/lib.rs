@@ -5,3 +5,4 @@
 //! the `handle_` methods, with the time, and carries out what `poll_output` returns.
 
 pub mod core;
+pub mod socketio;

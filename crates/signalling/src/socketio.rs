@@ -1,0 +1,101 @@
+//! The Socket.IO door: the rooms sample's protocol for the official clients, versions 1 to 4
+//! (`docs/protocol/socketio.md`).
+//!
+//! Our own layer of Engine.IO (protocol 3 and 4) and Socket.IO (protocol 4 and 5), as much of them as the rooms protocol
+//! needs: text, one namespace, no acknowledgements of ours, polling and WebSocket with the upgrade from one to the other.
+//! It is deliberately not a Socket.IO server for other programs.
+//!
+//! A shell first reads the [`Query`] of a request. A session that begins as a WebSocket has a [`Link`], owned by whoever
+//! reads the socket. One that begins with polling is a [`Session`], found by its [`Sid`]. Both turn what a client says
+//! into messages for the core; [`encode`] turns what the core says into frames.
+
+mod event;
+mod handshake;
+pub mod limits;
+mod link;
+mod message;
+mod packet;
+mod payload;
+mod script;
+mod session;
+
+pub use event::{Encoded, MalformedEvent, encode};
+pub use handshake::{Fault, Query, Reply, Sid, Transport};
+pub use link::{Answer, Link, Opening, Received};
+pub use message::{Kind, MalformedMessage, Message};
+pub use packet::{MalformedPacket, Packet, Protocol};
+pub use payload::{Encoding, MalformedPayload, Packets};
+pub use session::{Output, Session, SocketId};
+
+use switchboard_wire::rooms::{ClientMessage, DecodeError};
+
+use crate::core::Closing;
+
+/// Something for the core: a message of the client's, or why it has no effect.
+pub type Delivery<'a> = Result<ClientMessage<'a>, DecodeError>;
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CloseReason {
+    /// The client said so, or closed its WebSocket in good order.
+    #[error("the client left")]
+    Left,
+    /// The WebSocket broke, or the client dropped a request before its answer.
+    #[error("the transport was lost")]
+    TransportLost,
+    /// No sign of life for too long.
+    #[error("the client was silent for too long")]
+    PingTimeout,
+    /// The client never entered the namespace.
+    #[error("the client did not connect to the namespace in time")]
+    ConnectTimeout,
+    /// Text that is no packet, no event, or out of place.
+    #[error("the client sent what is no packet of the protocol")]
+    Malformed,
+    /// Two GETs, or two POSTs, at a time.
+    #[error("the client sent two requests where one is allowed at a time")]
+    Overlap,
+    /// The client did not fetch what waited for it.
+    #[error("the client did not read what waited for it")]
+    TooSlow,
+    /// The core ended it, and knows.
+    #[error("the server ended the session")]
+    Dismissed,
+}
+
+impl CloseReason {
+    /// What to tell the core. It ignores connections that it has forgotten, so it can be told every time.
+    pub fn closing(self) -> Closing {
+        match self {
+            Self::Left => Closing::Left,
+            Self::TransportLost | Self::PingTimeout => Closing::Lost,
+            Self::ConnectTimeout | Self::Malformed | Self::Overlap | Self::TooSlow | Self::Dismissed => {
+                Closing::Removed
+            }
+        }
+    }
+}
+
+impl From<MalformedPacket> for CloseReason {
+    fn from(_: MalformedPacket) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<MalformedPayload> for CloseReason {
+    fn from(_: MalformedPayload) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<MalformedMessage> for CloseReason {
+    fn from(_: MalformedMessage) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<MalformedEvent> for CloseReason {
+    fn from(_: MalformedEvent) -> Self {
+        Self::Malformed
+    }
+}
