@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;
 /// Key and answer of the example in RFC 6455 §1.3: a fixed key needs no SHA-1 here, and still proves the handshake.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// An open WebSocket.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 mod client;
 mod dialect;
+mod floor;
 mod frame;
 mod generator;
 mod histogram;
@@ -33,12 +34,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    Signalling(options::Options),
+    Signalling(Box<options::Options>),
+    /// Serves as the `floor` of a bench; for the bench itself
+    #[command(hide = true)]
+    Floor,
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
         Bench::Signalling(options) => signalling::run(&options),
+        Bench::Floor => floor::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! The two servers under test and how each is started.
+//! The servers under test and how each is started.
 
 use crate::dialect::Dialect;
 use crate::process::Process;
@@ -22,6 +22,8 @@ pub(crate) enum Subject {
     Ws,
     /// Switchboard, the Socket.IO dialect
     SocketIo,
+    /// A relay that does nothing but read and write: what no server gets below
+    Floor,
 }
 
 impl Subject {
@@ -29,7 +31,7 @@ impl Subject {
     pub(crate) fn dialect(self) -> Dialect {
         match self {
             Self::Baseline | Self::SocketIo => Dialect::SocketIo,
-            Self::Ws => Dialect::Switchboard,
+            Self::Ws | Self::Floor => Dialect::Switchboard,
         }
     }
 
@@ -38,6 +40,7 @@ impl Subject {
         match self {
             Self::Baseline => Server::Baseline,
             Self::Ws | Self::SocketIo => Server::Switchboard,
+            Self::Floor => Server::Floor,
         }
     }
 }
@@ -48,6 +51,7 @@ impl fmt::Display for Subject {
             Self::Baseline => "socket.io",
             Self::Ws => "Switchboard `/ws`",
             Self::SocketIo => "Switchboard Socket.IO",
+            Self::Floor => "bare relay",
         })
     }
 }
@@ -59,6 +63,8 @@ pub(crate) enum Server {
     Baseline,
     /// The release build.
     Switchboard,
+    /// This program, as [`crate::floor`].
+    Floor,
 }
 
 /// Where the programs are, and where they may run.
@@ -109,6 +115,10 @@ impl Programs {
             Server::Switchboard => {
                 command = Command::new(&self.switchboard);
                 command.arg("serve").arg("--config").arg(self.configuration());
+            }
+            Server::Floor => {
+                command = Command::new(env::current_exe().context("cannot find this program")?);
+                command.arg("floor");
             }
         }
         Process::start(command, &self.cpus)

@@ -43,6 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Standing {
     baseline: Option<Process>,
     switchboard: Option<Process>,
+    floor: Option<Process>,
 }
 
 impl Standing {
@@ -50,6 +51,7 @@ impl Standing {
         let place = match server {
             Server::Baseline => &mut self.baseline,
             Server::Switchboard => &mut self.switchboard,
+            Server::Floor => &mut self.floor,
         };
         let process = match place.take() {
             Some(process) => process,

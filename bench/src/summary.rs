@@ -21,9 +21,9 @@ impl Summary {
         Some(Self { median, min, max })
     }
 
-    /// Summarises how many times `theirs` goes into `ours`, round by round.
+    /// Summarises how many times `theirs` goes into `ours`, round by round; rounds in which `theirs` is 0 say nothing.
     pub(crate) fn of_ratios(ours: &[f64], theirs: &[f64]) -> Option<Self> {
-        Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
+        Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).filter(|ratio| ratio.is_finite()))
     }
 }
 
@@ -43,5 +43,6 @@ mod tests {
         let ratios = Summary::of_ratios(&[10.0, 40.0, 30.0], &[5.0, 10.0, 10.0]);
 
         assert_eq!(ratios, Some(Summary { median: 3.0, min: 2.0, max: 4.0 }));
+        assert_eq!(Summary::of_ratios(&[1.0], &[0.0]), None);
     }
 }
