@@ -183,6 +183,11 @@ impl State {
 }
 
 impl Admission {
+    /// Which connection it is.
+    pub(crate) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
     /// Gives the connection its line.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::metrics::Traffic;
+use crate::websocket::frame::{self, Opcode};
 
 /// Buffers that a thread keeps for the next message.
 const SPARE_BUFFERS: usize = 8;
@@ -177,11 +178,19 @@ impl Mailbox {
         }
     }
 
-    /// How many bytes wait.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        let state = self.lock();
-        state.pending.len() + state.in_flight
+    /// Queues and writes one text frame; who has no room for it is about to be dropped anyway.
+    pub(crate) fn send_text(&self, text: &[u8]) {
+        let bytes = text.len() + frame::HEADER_BYTES;
+        if self.queue(bytes, |out| frame::encode(Opcode::Text, text, out)) == Queued::First {
+            self.flush();
+        }
+    }
+
+    /// Like [`Self::send_text`], for what writes itself.
+    pub(crate) fn send_text_with(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut text = Vec::new();
+        write(&mut text);
+        self.send_text(&text);
     }
 
     fn register(&self, waker: &Waker) {
@@ -236,5 +245,96 @@ fn recycle(mut buffer: Vec<u8>) {
                 spare.push(buffer);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::tcp::OwnedReadHalf;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A mailbox, the reading half of its socket, and its client.
+    async fn pair(limit: usize) -> (Mailbox, OwnedReadHalf, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+        let (reading, writing) = listener.accept().await.expect("accepted").0.into_split();
+        writing.writable().await.expect("open");
+        (Mailbox::new(writing, limit, Arc::default()), reading, client)
+    }
+
+    fn put(mailbox: &Mailbox, bytes: &[u8]) -> Queued {
+        mailbox.queue(bytes.len(), |out| out.extend_from_slice(bytes))
+    }
+
+    /// Queues until the kernel takes no more and the mailbox is full.
+    fn fill(mailbox: &Mailbox, piece: &[u8]) -> usize {
+        let mut taken = 0;
+        loop {
+            match put(mailbox, piece) {
+                Queued::Overflow => return taken,
+                Queued::First => mailbox.flush(),
+                Queued::Quiet => {}
+            }
+            taken += piece.len();
+        }
+    }
+
+    #[tokio::test]
+    async fn several_messages_become_one_write_in_order() {
+        let (mailbox, _reading, mut client) = pair(100).await;
+        assert_eq!(put(&mailbox, b"one "), Queued::First);
+        assert_eq!(put(&mailbox, b"two"), Queued::Quiet);
+        mailbox.flush();
+        let mut read = [0; 7];
+        client.read_exact(&mut read).await.expect("read");
+        assert_eq!(&read, b"one two");
+        assert_eq!(mailbox.lock().pending.capacity(), 0, "an empty mailbox holds no buffer");
+    }
+
+    #[tokio::test]
+    async fn a_full_mailbox_refuses_and_keeps_what_it_has() {
+        let (mailbox, _reading, mut client) = pair(1000).await;
+        let taken = fill(&mailbox, &[7; 100]);
+        assert!(mailbox.lock().pending.len() <= 1000);
+        // The last words find room, and everything arrives before the end.
+        let _ = mailbox.finish(|out| out.extend_from_slice(b"bye"));
+        assert_eq!(put(&mailbox, b"late"), Queued::Quiet);
+        let drain = async {
+            let mut read = Vec::new();
+            client.read_to_end(&mut read).await.expect("read");
+            read
+        };
+        let write = poll_fn(|cx| match mailbox.poll(cx) {
+            Progress::Finished => Poll::Ready(()),
+            Progress::Open | Progress::Finishing | Progress::Broken => Poll::Pending,
+        });
+        let (read, ()) = tokio::join!(drain, write);
+        assert_eq!(read.len(), taken + 3);
+        assert!(read.ends_with(b"bye"));
+    }
+
+    #[tokio::test]
+    async fn a_broken_socket_swallows_what_comes() {
+        let (mailbox, _reading, client) = pair(1000).await;
+        SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).expect("an open socket");
+        drop(client);
+        poll_fn(|cx| {
+            let _ = put(&mailbox, b"x");
+            mailbox.flush();
+            match mailbox.poll(cx) {
+                Progress::Broken => Poll::Ready(()),
+                Progress::Open | Progress::Finishing | Progress::Finished => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        assert_eq!(put(&mailbox, b"x"), Queued::Quiet);
     }
 }

@@ -17,7 +17,10 @@ use crate::server::{Shared, Stage};
 
 /// What everybody can reach.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
-    health().route("/ws", any(doors::rooms::open)).fallback(assets::serve).with_state(Arc::clone(shared))
+    let socketio = ["/socket.io", "/socket.io/", "/socket.io-next", "/socket.io-next/"];
+    let routes = health().route("/ws", any(doors::rooms::open));
+    let routes = socketio.iter().fold(routes, |routes, path| routes.route(path, any(doors::socketio::open)));
+    routes.fallback(assets::serve).with_state(Arc::clone(shared))
 }
 
 /// What the operator can reach.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use switchboard_server::config::{AdminListen, Origins};
 use switchboard_server::{Server, SpawnError};
-use switchboard_testkit::{RawConnection, RoomsClient, TestServer, get};
+use switchboard_testkit::{PollingClient, RawConnection, RoomsClient, TestServer, get};
 
 #[tokio::test]
 async fn the_page_may_do_nothing_that_it_does_not_need() {
@@ -71,6 +71,7 @@ async fn the_operator_reads_metrics_on_a_listener_of_its_own() {
     let server = TestServer::with(|config| config.admin_listen = AdminListen::At(loopback)).await;
     let mut ann = RoomsClient::join(server.address(), "aUa62LD8NZ").await;
     let bob = RoomsClient::join(server.address(), "aUa62LD8NZ").await;
+    let (_sample, _) = PollingClient::connect(server.address()).await;
     ann.expect("peer-joined").await;
     ann.offer(&bob.id, "x".into()).await;
     ann.assert_silent().await;
@@ -78,7 +79,7 @@ async fn the_operator_reads_metrics_on_a_listener_of_its_own() {
     assert!(metrics.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")));
     for line in [
         "switchboard_signal_connections{dialect=\"switchboard\"} 2",
-        "switchboard_signal_connections{dialect=\"socket.io\"} 0",
+        "switchboard_signal_connections{dialect=\"socket.io\"} 1",
         "switchboard_rooms 1",
         "switchboard_joins_total{dialect=\"switchboard\",result=\"joined\"} 2",
         "switchboard_messages_relayed_total{dialect=\"switchboard\"} 1",

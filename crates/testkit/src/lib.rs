@@ -5,12 +5,14 @@
 
 mod http;
 mod patience;
+mod polling;
 mod rooms;
 mod server;
 mod socketio;
 
 pub use http::{RawConnection, Reply, get, post};
 pub use patience::{PATIENCE, soon};
+pub use polling::{PollingClient, Upgraded};
 pub use rooms::{Ended, RoomsClient};
 pub use server::TestServer;
 pub use socketio::{EngineVersion, SocketIoClient};

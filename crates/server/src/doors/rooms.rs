@@ -9,8 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use http::header::ORIGIN;
-use switchboard_signalling::core::{Closing, ConnId, Pace, Refusal};
+use switchboard_signalling::core::{Closing, ConnId, Refusal};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, ErrorCode, GoodbyeCode, Reference, ServerMessage};
 use tokio::net::TcpStream;
@@ -21,7 +20,7 @@ use crate::hub::{Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::metrics;
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::handshake::{self, Refused};
 
@@ -38,7 +37,7 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
     let (parts, body) = request.into_parts();
     let accepted = match handshake::accept(&parts, &shared.origins) {
         Ok(headers) => headers,
-        Err(refused) => return refuse_handshake(&shared, refused, parts.headers.contains_key(ORIGIN)),
+        Err(refused) => return refuse_handshake(&shared, refused),
     };
     let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
     let from = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
@@ -134,7 +133,7 @@ impl Handler for RoomsHandler {
         &self.line.0
     }
 
-    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Pace {
+    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
         let message = match message {
             Message::Text(text) => ClientMessage::decode(text),
             Message::Binary => Err(DecodeError {
@@ -143,7 +142,7 @@ impl Handler for RoomsHandler {
                 reference: None,
             }),
         };
-        self.hub.message(self.conn, message, now)
+        self.hub.message(self.conn, message, now).into()
     }
 
     fn on_silence(&mut self) {
@@ -177,10 +176,9 @@ fn with_json<R>(message: &ServerMessage, reference: Option<&Reference>, use_it: 
     })
 }
 
-fn refuse_handshake(shared: &Shared, refused: Refused, from_page: bool) -> Response {
+pub(crate) fn refuse_handshake(shared: &Shared, refused: Refused) -> Response {
     if refused == Refused::ForeignOrigin {
         metrics::count(&shared.metrics.refusals.foreign_origin);
-        tracing::debug!(from_page, "refused a page of another origin");
     }
     let mut response = sentence(refused.status(), refused);
     response.headers_mut().extend(refused.headers().iter().cloned());
@@ -198,6 +196,32 @@ pub(crate) fn refuse_client(refusal: Refusal) -> Response {
     response
 }
 
-fn not_claimable() -> Response {
+pub(crate) fn not_claimable() -> Response {
     sentence(StatusCode::INTERNAL_SERVER_ERROR, "This request did not come over a socket of this server.")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::Config;
+    use crate::websocket::connection::Socket;
+
+    /// What an idle connection costs beside the core's entry: the future of its task.
+    #[tokio::test]
+    async fn the_task_of_a_connection_is_small() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+        let (reading, writing) = listener.accept().await.expect("accepted").0.into_split();
+        let hub = Arc::new(Hub::new(Config::default().core()));
+        let from = switchboard_signalling::core::ClientAddr::new(std::net::Ipv4Addr::LOCALHOST.into());
+        let admission = hub.admit(from, Dialect::Switchboard).expect("room");
+        let line = Arc::new(RoomsLine(Mailbox::new(writing, 1000, Arc::default())));
+        let conn = admission.attach(line.clone()).expect("open");
+        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::default() };
+        let socket = Socket { reading, early: Vec::new() };
+        let future = Connection::new(RoomsHandler { hub, conn, line }, socket, options).run();
+        assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
+    }
 }

@@ -51,16 +51,43 @@ pub(crate) enum Ending {
     Abrupt,
 }
 
+/// How to go on after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// With the next one.
+    ReadOn,
+    /// With the next one, but not before.
+    Pause(Instant),
+    /// Not at all: the handler has closed its mailbox.
+    End,
+}
+
+impl From<Pace> for Next {
+    fn from(pace: Pace) -> Self {
+        pace.resume_at.map_or(Self::ReadOn, Self::Pause)
+    }
+}
+
 /// What stands behind a socket.
 pub(crate) trait Handler: Send {
     /// Where the socket's messages wait.
     fn mailbox(&self) -> &Mailbox;
-    /// Acts on a message; says when to read on.
-    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Pace;
-    /// The client was silent for too long; says so and closes the mailbox.
-    fn on_silence(&mut self);
+    /// Acts on a message.
+    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next;
     /// The client ended the connection; called once, and not if the server did.
     fn on_end(&mut self, ending: Ending);
+    /// The client was silent for too long; says so and closes the mailbox.
+    fn on_silence(&mut self) {
+        self.on_end(Ending::Abrupt);
+    }
+    /// When [`Self::on_deadline`] is due, for dialects that keep time themselves.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+    /// Does what is due.
+    fn on_deadline(&mut self, _now: Instant) -> Next {
+        Next::ReadOn
+    }
 }
 
 /// When to ask a silent client for a sign of life.
@@ -230,8 +257,10 @@ impl<H: Handler> Connection<H> {
                     continue;
                 }
             };
-            if let Some(at) = self.handler.on_message(message, now).resume_at {
-                self.phase = Phase::Paced(at);
+            match self.handler.on_message(message, now) {
+                Next::ReadOn => {}
+                Next::Pause(at) => self.phase = Phase::Paced(at),
+                Next::End => return self.end(now),
             }
             bytes = &mut bytes[consumed..];
         }
@@ -285,12 +314,19 @@ impl<H: Handler> Connection<H> {
     }
 
     fn deadline(&self) -> Instant {
-        match (self.phase, self.heartbeat) {
-            (Phase::Paced(at) | Phase::Ending(at), _) => at,
-            (Phase::Open, Some(Heartbeat { interval, timeout })) => {
+        match self.phase {
+            Phase::Paced(at) | Phase::Ending(at) => at,
+            Phase::Open => self.silent_until().min(self.handler.deadline().unwrap_or(self.last_heard + FAR)),
+        }
+    }
+
+    /// When the silence has to be broken, by a ping or by the end.
+    fn silent_until(&self) -> Instant {
+        match self.heartbeat {
+            Some(Heartbeat { interval, timeout }) => {
                 self.last_heard + interval + if self.pinged { timeout } else { Duration::ZERO }
             }
-            (Phase::Open, None) => self.last_heard + FAR,
+            None => self.last_heard + FAR,
         }
     }
 
@@ -306,6 +342,11 @@ impl<H: Handler> Connection<H> {
                 self.last_heard = now;
                 self.act_on_unread(now);
             }
+            Phase::Open if self.silent_until() > now => {
+                if self.handler.on_deadline(now) == Next::End {
+                    self.end(now);
+                }
+            }
             Phase::Open if self.pinged => {
                 self.handler.on_silence();
                 self.end(now);
@@ -316,6 +357,7 @@ impl<H: Handler> Connection<H> {
             }
             Phase::Open => self.last_heard = now,
         }
+        hub::flush();
         Poll::Pending
     }
 }

@@ -6,7 +6,7 @@ use std::str;
 pub const CONTROL_BYTES: usize = 125;
 
 /// Longest header that a server writes: two bytes and a length of eight.
-const HEADER_BYTES: usize = 10;
+pub(crate) const HEADER_BYTES: usize = 10;
 
 /// What a frame carries (§5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,7 +321,7 @@ pub fn encode(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
 pub fn encode_close(code: u16, reason: &str, out: &mut Vec<u8>) {
     let mut payload = Vec::with_capacity(CONTROL_BYTES);
     payload.extend_from_slice(&code.to_be_bytes());
-    payload.extend_from_slice(reason[..reason.floor_char_boundary(CONTROL_BYTES - 2)].as_bytes());
+    payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(CONTROL_BYTES - 2)]);
     encode(Opcode::Close, &payload, out);
 }
 

@@ -1,0 +1,166 @@
+//! The rooms sample over Socket.IO (`docs/protocol/socketio.md`): the requests and WebSockets of its official clients.
+//!
+//! What they mean is decided by [`switchboard_signalling::socketio`]; this door carries it out.
+
+mod link;
+mod polling;
+mod reply;
+mod session;
+mod sessions;
+
+pub(crate) use sessions::Sessions;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use rand::Rng as _;
+use switchboard_signalling::core::{ClientAddr, Refusal};
+use switchboard_signalling::socketio::{Fault, Protocol, Query, Sid, Transport};
+use switchboard_wire::rooms::Dialect;
+
+use super::rooms::{not_claimable, refuse_client, refuse_handshake};
+use crate::client_addr::client_addr;
+use crate::http::{Handoff, Peer};
+use crate::metrics;
+use crate::server::Shared;
+use crate::websocket::handshake;
+use session::PollingSession;
+
+/// What the door knows of a request before it decides.
+struct Visit {
+    shared: Arc<Shared>,
+    from: ClientAddr,
+    query: Query,
+    upgrade: bool,
+}
+
+/// Why a WebSocket with a proper handshake is not opened.
+enum Denied {
+    /// There is no room for the client.
+    Client(Refusal),
+    /// Its session does not want it.
+    Socket(Fault),
+}
+
+/// Answers a request of the door.
+pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (origin, host) = (request.headers().get(ORIGIN).cloned(), request.headers().get(HOST).cloned());
+    if !shared.origins.admits(origin.as_ref(), host.as_ref()) {
+        metrics::count(&shared.metrics.refusals.foreign_origin);
+        return reply::fault(Fault::Forbidden);
+    }
+    if *request.method() == Method::OPTIONS
+        && let Some(origin) = &origin
+    {
+        return reply::preflight(origin, request.headers());
+    }
+    let mut response = answer(shared, request).await;
+    if let Some(origin) = origin {
+        reply::share(&mut response, origin);
+    }
+    response
+}
+
+async fn answer(shared: Arc<Shared>, request: Request) -> Response {
+    let query = match Query::parse(request.uri().query().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(fault) => return reply::fault(fault),
+    };
+    let Some(Peer(peer)) = request.extensions().get().copied() else { return not_claimable() };
+    let from = client_addr(peer, request.headers(), &shared.config.trusted_proxies);
+    let upgrade = handshake::is_upgrade(request.headers());
+    let visit = Visit { shared, from, query, upgrade };
+    match visit.query.sid {
+        None => begin(visit, request).await,
+        Some(sid) => match visit.shared.sessions.find(sid, from) {
+            Some(session) => go_on(visit, &session, request).await,
+            None => reply::fault(Fault::UnknownSession),
+        },
+    }
+}
+
+/// Begins a session, by a GET or by a WebSocket.
+async fn begin(visit: Visit, request: Request) -> Response {
+    let protocol = match visit.query.opening(*request.method() == Method::GET, visit.upgrade) {
+        Ok(protocol) => protocol,
+        Err(fault) => return reply::fault(fault),
+    };
+    match visit.query.transport {
+        Transport::WebSocket => begin_socket(visit, protocol, request),
+        Transport::Polling => {
+            let admission = match visit.shared.hub.admit(visit.from, Dialect::SocketIo) {
+                Ok(admission) => admission,
+                Err(refusal) => return refuse_client(refusal),
+            };
+            polling::begin(&visit.shared, visit.from, protocol, &visit.query, admission).await
+        }
+    }
+}
+
+fn begin_socket(visit: Visit, protocol: Protocol, request: Request) -> Response {
+    accept_socket(visit.shared, request, |shared| {
+        let admission = shared.hub.admit(visit.from, Dialect::SocketIo).map_err(Denied::Client)?;
+        Ok(move |stream, early| link::start(stream, early, protocol, admission, &shared))
+    })
+}
+
+/// Takes a request of a session that there is.
+async fn go_on(visit: Visit, session: &Arc<PollingSession>, request: Request) -> Response {
+    if let Err(fault) = session.check(&visit.query, visit.upgrade) {
+        return reply::fault(fault);
+    }
+    if visit.upgrade {
+        return accept_socket(visit.shared, request, |shared| {
+            let upgrade = session.begin_upgrade(Instant::now()).map_err(Denied::Socket)?;
+            Ok(move |stream, early| upgrade.start(stream, early, &shared))
+        });
+    }
+    match *request.method() {
+        Method::GET => polling::poll(session).await,
+        Method::POST => {
+            let binary = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream");
+            polling::post(&visit.shared, session, binary, request.into_body()).await
+        }
+        _ => reply::fault(Fault::BadRequest),
+    }
+}
+
+/// Answers a WebSocket's handshake; `admit` has the last word before the answer, and returns what to do with the socket.
+fn accept_socket<D, T>(
+    shared: Arc<Shared>,
+    request: Request,
+    admit: impl FnOnce(Arc<Shared>) -> Result<T, Denied>,
+) -> Response
+where
+    D: Future<Output = ()> + Send + 'static,
+    T: FnOnce(tokio::net::TcpStream, Vec<u8>) -> D + Send + 'static,
+{
+    let (parts, body): (Parts, _) = request.into_parts();
+    let accepted = match handshake::accept(&parts, &shared.origins) {
+        Ok(headers) => headers,
+        Err(refused) => return refuse_handshake(&shared, refused),
+    };
+    let start = match admit(shared) {
+        Ok(start) => start,
+        Err(Denied::Client(refusal)) => return refuse_client(refusal),
+        Err(Denied::Socket(fault)) => return reply::fault(fault),
+    };
+    let mut request = Request::from_parts(parts, body);
+    if Handoff::claim(&mut request, move |stream, early| Box::pin(start(stream, early))).is_err() {
+        return not_claimable();
+    }
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().extend(accepted);
+    response
+}
+
+/// An id that nobody can guess: the generator is seeded by the operating system and cryptographic.
+fn random_sid() -> Sid {
+    Sid::from_random(rand::rng().random())
+}

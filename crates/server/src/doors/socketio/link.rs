@@ -1,0 +1,193 @@
+//! A session that begins as a WebSocket: one socket, one task, no entry among the sessions.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use switchboard_signalling::core::{Closing, ConnId};
+use switchboard_signalling::socketio::{CloseReason, Encoded, Link, Opening, Protocol, Received, encode};
+use switchboard_wire::limits::MESSAGE_BYTES;
+use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
+use tokio::net::TcpStream;
+
+use crate::hub::{self, Admission, Hub, Line};
+use crate::mailbox::{Mailbox, Queued};
+use crate::server::Shared;
+use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options, Socket};
+use crate::websocket::frame::{self, Opcode};
+
+/// Longest headers of the frames that one message makes.
+const FRAMING_BYTES: usize = 20;
+
+thread_local! {
+    /// Where a message is written before its length is known.
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Serves a socket from its handshake to its end.
+pub(super) fn start(
+    stream: TcpStream,
+    early: Vec<u8>,
+    protocol: Protocol,
+    admission: Admission,
+    shared: &Shared,
+) -> impl Future<Output = ()> + use<> {
+    let connection = connect(stream, early, protocol, admission, shared);
+    async move {
+        if let Some(connection) = connection {
+            connection.run().await;
+        }
+    }
+}
+
+fn connect(
+    stream: TcpStream,
+    early: Vec<u8>,
+    protocol: Protocol,
+    admission: Admission,
+    shared: &Shared,
+) -> Option<Connection<LinkHandler>> {
+    let traffic = &shared.metrics.socketio;
+    let (reading, writing) = stream.into_split();
+    let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
+    let line = Arc::new(LinkLine { mailbox, protocol });
+    // Closed meanwhile: the socket is dropped, and the client comes back.
+    let conn = admission.attach(line.clone()).ok()?;
+    let now = Instant::now();
+    let (link, opening) = Link::open(protocol, super::random_sid(), now);
+    let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link };
+    match opening {
+        Opening::Send(text) => handler.line.mailbox.send_text(&text),
+        Opening::Greet(hello) => {
+            // The first message of a connection is never held back.
+            let _ = handler.hub.message(conn, Ok(hello), now);
+            hub::flush();
+        }
+    }
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
+    Some(Connection::new(handler, Socket { reading, early }, options))
+}
+
+/// Queues a message as the frames of a WebSocket session.
+pub(super) fn queue(mailbox: &Mailbox, protocol: Protocol, message: &ServerMessage) -> Queued {
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        let first = match encode(message, protocol, text) {
+            Encoded::Nothing => return Queued::Quiet,
+            Encoded::Frame => text.len(),
+            Encoded::TwoFrames { first } => first,
+        };
+        let (first, second) = text.split_at(first);
+        mailbox.queue(text.len() + FRAMING_BYTES, |out| {
+            frame::encode(Opcode::Text, first, out);
+            if !second.is_empty() {
+                frame::encode(Opcode::Text, second, out);
+            }
+        })
+    })
+}
+
+/// Closes a session's WebSocket as the original does: without a reason.
+pub(super) fn finish(mailbox: &Mailbox) -> Queued {
+    mailbox.finish(|out| frame::encode(Opcode::Close, b"", out))
+}
+
+/// The way to a client.
+#[derive(Debug)]
+struct LinkLine {
+    mailbox: Mailbox,
+    protocol: Protocol,
+}
+
+impl Line for LinkLine {
+    fn deliver(&self, message: &ServerMessage, _reference: Option<&Reference>) -> Queued {
+        queue(&self.mailbox, self.protocol, message)
+    }
+
+    fn close(&self, _code: GoodbyeCode) -> Queued {
+        finish(&self.mailbox)
+    }
+
+    fn give_up(&self) -> Queued {
+        finish(&self.mailbox)
+    }
+
+    fn flush(&self) {
+        self.mailbox.flush();
+    }
+}
+
+/// What acts on the packets of one client.
+#[derive(Debug)]
+struct LinkHandler {
+    hub: Arc<Hub>,
+    conn: ConnId,
+    line: Arc<LinkLine>,
+    link: Link,
+}
+
+impl LinkHandler {
+    fn end(&self, reason: CloseReason) -> Next {
+        tracing::debug!(%reason, "a Socket.IO session ended");
+        self.hub.close(self.conn, reason.closing());
+        if finish(&self.line.mailbox) == Queued::First {
+            self.line.mailbox.flush();
+        }
+        Next::End
+    }
+}
+
+impl Handler for LinkHandler {
+    fn mailbox(&self) -> &Mailbox {
+        &self.line.mailbox
+    }
+
+    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
+        let received = match message {
+            Message::Text(text) => self.link.handle_frame(text, now),
+            Message::Binary => self.link.handle_binary_frame(now),
+        };
+        match received {
+            Ok(Received::Nothing) => Next::ReadOn,
+            Ok(Received::Deliver(delivery)) => self.hub.message(self.conn, delivery, now).into(),
+            Ok(Received::Answer(answer)) => {
+                self.line.mailbox.send_text_with(|out| answer.write_to(out));
+                Next::ReadOn
+            }
+            Err(reason) => self.end(reason),
+        }
+    }
+
+    fn on_end(&mut self, ending: Ending) {
+        self.hub.close(self.conn, closing(ending));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.link.poll_timeout())
+    }
+
+    fn on_deadline(&mut self, now: Instant) -> Next {
+        match self.link.handle_timeout(now) {
+            Ok(None) => Next::ReadOn,
+            Ok(Some(ping)) => {
+                self.line.mailbox.send_text_with(|out| ping.write_to(out));
+                Next::ReadOn
+            }
+            Err(reason) => self.end(reason),
+        }
+    }
+}
+
+impl Drop for LinkHandler {
+    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
+    fn drop(&mut self) {
+        self.hub.close(self.conn, Closing::Lost);
+    }
+}
+
+fn closing(ending: Ending) -> Closing {
+    match ending {
+        Ending::Orderly => Closing::Left,
+        Ending::Abrupt => Closing::Lost,
+    }
+}

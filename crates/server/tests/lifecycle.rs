@@ -1,0 +1,58 @@
+//! A server's own end, and its bounds as a whole.
+#![allow(missing_docs)]
+
+use std::time::Duration;
+
+use switchboard_testkit::{Ended, PollingClient, RoomsClient, TestServer, soon};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite;
+
+#[tokio::test]
+async fn a_dropped_server_is_gone_with_everything() {
+    let server = TestServer::spawn().await;
+    let address = server.address();
+    let mut ann = RoomsClient::join(address, "aUa62LD8NZ").await;
+    let (mut sample, _) = PollingClient::connect(address).await;
+    sample.begin_poll().await;
+    drop(server);
+    assert_eq!(ann.end().await, Ended::Broken);
+    // The aborted tasks run to their end on this runtime.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_shutdown_waits_no_longer() {
+    let server = TestServer::with(|config| config.drain_timeout = Duration::from_secs(3600)).await;
+    let address = server.address();
+    // Never reads, so never closes its side.
+    let deaf = RoomsClient::hello(address).await.into_stream();
+    server.server().shutdown();
+    server.stop().await;
+    assert!(TcpStream::connect(address).await.is_err());
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn a_shutdown_without_clients_is_immediate() {
+    let server = TestServer::with(|config| config.drain_timeout = Duration::from_secs(3600)).await;
+    soon("the end", server.stop()).await;
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_before_the_socket_opens() {
+    let server = TestServer::with(|config| config.limits.connections = 2).await;
+    let first = RoomsClient::connect_from(server.address(), &[("x-forwarded-for", "192.0.2.1")]).await;
+    let second = RoomsClient::connect_from(server.address(), &[("x-forwarded-for", "192.0.2.2")]).await;
+    assert!(first.is_ok() && second.is_ok());
+    match RoomsClient::connect_from(server.address(), &[("x-forwarded-for", "192.0.2.3")]).await {
+        Err(tungstenite::Error::Http(answer)) => {
+            assert_eq!(answer.status(), 503);
+            assert!(answer.headers().contains_key("retry-after"));
+            let body = String::from_utf8(answer.into_body().expect("a body")).expect("text");
+            assert!(body.starts_with("The server is full"), "{body}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
