@@ -40,11 +40,8 @@ impl Serving {
         let server = Server::spawn(self.settings.meaning()?).await.map_err(|error| advise(error, &self.settings))?;
         info!(version = env!("CARGO_PKG_VERSION"), addresses = ?server.local_addrs(), admin = ?server.admin_addr(), "serving");
         self.announce(&server);
-        loop {
-            match signals.next().await {
-                Signal::Reload => self.reload(),
-                Signal::Stop { .. } => break,
-            }
+        while let Signal::Reload = signals.next().await {
+            self.reload();
         }
         info!(drain = ?self.settings.raw.main.drain_timeout.0, "stopping; a second signal stops at once");
         server.shutdown();
