@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod rooms;
+pub mod socketio;
 mod targets;
 pub mod websocket;
 
