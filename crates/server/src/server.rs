@@ -149,7 +149,6 @@ impl Server {
         listeners.extend(
             admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None)),
         );
-        tracing::info!(?local, ?admin, "listening");
         let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, Arc::clone(&shared))));
         Ok(Self { local, admin, shared, main })
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use switchboard_testkit::{Ended, PollingClient, RoomsClient, TestServer, soon};
+use switchboard_testkit::{Ended, EngineVersion, PollingClient, RoomsClient, SocketIoClient, TestServer, soon};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite;
 
@@ -54,5 +54,16 @@ async fn a_full_server_says_so_before_the_socket_opens() {
             assert!(body.starts_with("The server is full"), "{body}");
         }
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_restart_only_closes_the_sockets_of_official_clients() {
+    for version in [EngineVersion::V3, EngineVersion::V4] {
+        let server = TestServer::spawn().await;
+        let mut sample = SocketIoClient::connect(server.address(), version).await;
+        server.server().shutdown();
+        // A DISCONNECT before the end would keep them from reconnecting.
+        assert_eq!(sample.packet_or_end().await, None, "{version:?}");
     }
 }

@@ -241,15 +241,12 @@ fn write_error(code: ErrorCode, message: &str, out: &mut Vec<u8>) -> Encoded {
     }
 }
 
-/// A DISCONNECT where the client can still act on it; a client that never connected would not understand one.
+/// A DISCONNECT where the client is not to come back by itself, for it makes the official clients give up. A restart only
+/// closes, as the original does, and they reconnect; a client that never connected would not understand one.
 fn write_goodbye(code: GoodbyeCode, out: &mut Vec<u8>) -> Encoded {
     match code {
-        GoodbyeCode::HelloTimeout => Encoded::Nothing,
-        GoodbyeCode::Bye
-        | GoodbyeCode::ShuttingDown
-        | GoodbyeCode::TakenOver
-        | GoodbyeCode::IdleTimeout
-        | GoodbyeCode::TooSlow => {
+        GoodbyeCode::HelloTimeout | GoodbyeCode::ShuttingDown => Encoded::Nothing,
+        GoodbyeCode::Bye | GoodbyeCode::TakenOver | GoodbyeCode::IdleTimeout | GoodbyeCode::TooSlow => {
             out.extend_from_slice(b"41");
             Encoded::Frame
         }
@@ -353,7 +350,8 @@ mod tests {
         let signal = ServerMessage::Signal(Signal { kind: SignalKind::Candidate, from: peer(), data });
         let expected = format!(r#"42["ice-candidate","{PEER}",{{ "b":1.0 ,"a":"é"}}]"#);
         assert_eq!(text(&signal, Protocol::V4), expected);
-        assert_eq!(text(&ServerMessage::goodbye(GoodbyeCode::ShuttingDown, None), Protocol::V4), "41");
+        assert_eq!(text(&ServerMessage::goodbye(GoodbyeCode::TooSlow, None), Protocol::V4), "41");
+        assert_eq!(text(&ServerMessage::goodbye(GoodbyeCode::ShuttingDown, None), Protocol::V4), "");
     }
 
     #[test]
