@@ -111,7 +111,9 @@ impl std::fmt::Display for Message<'_> {
             Kind::BinaryEvent | Kind::BinaryAck => write!(f, "{}-", self.attachments)?,
             Kind::Connect | Kind::Disconnect | Kind::Event | Kind::Ack | Kind::ConnectError => {}
         }
-        if self.namespace != "/" {
+        // Data that begins with a slash would be read as the namespace that was left out.
+        let data_looks_like_namespace = self.id.is_none() && self.data.starts_with('/');
+        if self.namespace != "/" || data_looks_like_namespace {
             write!(f, "{},", self.namespace)?;
         }
         if let Some(id) = self.id {
@@ -134,6 +136,14 @@ mod tests {
 
     fn event<'a>(namespace: &'a str, id: Option<u64>, data: &'a str) -> Message<'a> {
         Message { kind: Kind::Event, attachments: 0, namespace, id, data }
+    }
+
+    /// Found by the fuzz target `engineio_packet`.
+    #[test]
+    fn data_that_looks_like_a_namespace_stays_data() {
+        let message = Message::decode("0/,/x").expect("a packet");
+        assert_eq!((message.namespace, message.data), ("/", "/x"));
+        assert_eq!(Message::decode(&message.to_string()), Ok(message));
     }
 
     #[test]
