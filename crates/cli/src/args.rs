@@ -117,9 +117,7 @@ fn setting(key: &'static Key) -> Option<Arg> {
     let help = format!("{} [env: {}]", first_sentence(key), key.env());
     match key.flag {
         Flag::None => None,
-        Flag::Off(flag) => {
-            Some(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(format!("Turns off: {help}")))
-        }
+        Flag::Off(flag) => Some(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(format!("No {help}"))),
         Flag::Value(flag) => {
             let action = if key.many { ArgAction::Append } else { ArgAction::Set };
             Some(Arg::new(flag).long(flag).value_name(key.placeholder).action(action).help(help))
@@ -130,7 +128,7 @@ fn setting(key: &'static Key) -> Option<Arg> {
 /// What a setting's documentation says first.
 fn first_sentence(key: &Key) -> String {
     let text = key.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-    text.split_once(". ").map_or(text.trim_end_matches('.'), |(sentence, _)| sentence).to_owned()
+    text.split_once(". ").map_or(text.trim_end_matches('.'), |(sentence, _)| sentence).replace('`', "")
 }
 
 fn print(matches: &ArgMatches) -> Print {

@@ -5,6 +5,7 @@ use std::process;
 
 use anyhow::Context as _;
 use switchboard_server::{Server, SpawnError};
+use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use crate::banner::{Banner, Screen};
@@ -38,17 +39,22 @@ impl Serving {
         // Before the server is up, so that no signal in between kills it without a goodbye.
         let mut signals = Signals::new().context("cannot receive signals")?;
         let server = Server::spawn(self.settings.meaning()?).await.map_err(|error| advise(error, &self.settings))?;
-        info!(version = env!("CARGO_PKG_VERSION"), addresses = ?server.local_addrs(), admin = ?server.admin_addr(), "serving");
         self.announce(&server);
         while let Signal::Reload = signals.next().await {
             self.reload();
         }
+        self.stop(server, signals).await;
+        Ok(())
+    }
+
+    /// Lets clients take their leave, unless it is asked for a second time.
+    async fn stop(&self, server: Server, mut signals: Signals) {
         info!(drain = ?self.settings.raw.main.drain_timeout.0, "stopping; a second signal stops at once");
         server.shutdown();
         let mut joined = Box::pin(server.join());
         loop {
             tokio::select! {
-                () = &mut joined => break,
+                () = &mut joined => return info!("stopped"),
                 signal = signals.next() => match signal {
                     Signal::Reload => warn!("the server is stopping and reads no configuration"),
                     Signal::Stop { code } => {
@@ -58,12 +64,13 @@ impl Serving {
                 },
             }
         }
-        info!("stopped");
-        Ok(())
     }
 
     /// Says where the server is. That nobody listens is no reason not to serve.
     fn announce(&self, server: &Server) {
+        let addresses: Vec<String> = server.local_addrs().iter().map(ToString::to_string).collect();
+        let admin = server.admin_addr().map(display);
+        info!(version = env!("CARGO_PKG_VERSION"), addresses = addresses.join(", "), admin, "serving");
         let main = &self.settings.raw.main;
         let public = main.public_url.as_ref().map(|url| url.0.as_str());
         let banner = Banner {

@@ -51,7 +51,7 @@ settings! {
         /// after 45 s (our systemd unit) or 10 s (Docker).
         drain_timeout (flag "drain-timeout"): Span<0, 3_600_000> = |server| Span(server.drain_timeout);
 
-        /// Whether the start on a terminal shows a QR code of the link for other devices.
+        /// QR code of the link for other devices, shown at the start on a terminal that has room for it.
         qr (off "no-qr"): bool = |_| true;
 
         /// The STUN and TURN servers that pages use to find each other. In the file, one `[[ice_servers]]` table each, at

@@ -66,8 +66,8 @@ fn introduction() -> String {
 Switchboard needs no configuration. What is set comes from four places, each going before those above it:
 
 1. the built-in defaults;
-2. a TOML file: the one that `--config FILE` names, else the one that `{FILE_ENV}` names, else `{DEFAULT_FILE}` if it
-   exists;
+2. a TOML file: the one that `--config FILE` names, else the one that `{FILE_ENV}` names, else
+   `{DEFAULT_FILE}` if it exists;
 3. environment variables: `SWITCHBOARD_`, then the table, two underscores and the key, in capitals. Lists are separated by
    commas; an empty variable counts as unset;
 4. flags: those below, and `--set KEY=VALUE` for every key.

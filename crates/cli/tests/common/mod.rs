@@ -1,0 +1,99 @@
+//! The real program as a child process, apart from the environment of whoever runs the tests.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take; reached only when something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program with an empty environment.
+pub fn switchboard() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command.env_clear();
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    switchboard().args(arguments).output().expect("the program starts")
+}
+
+/// What was written there, as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// A server that runs. Dropping it kills it.
+pub struct Serving {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    log: Receiver<String>,
+}
+
+impl Serving {
+    /// Starts `switchboard serve` with these arguments on a free port of loopback.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = switchboard();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (sender, log) = channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, stdout, log }
+    }
+
+    /// The next line of standard output, which says where it listens.
+    pub fn address(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        let link = line.trim_end().strip_prefix("Listening on http://");
+        link.unwrap_or_else(|| panic!("no link: {line:?}; {:?}", self.log.try_iter().collect::<Vec<_>>())).to_owned()
+    }
+
+    /// Waits for a log line that contains `words`.
+    pub fn logged(&self, words: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never logged: {words}"));
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Waits for the end; returns it with the rest of standard output.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let pid = Pid::from_child(&self.child);
+        let (sender, ended) = channel::<()>();
+        let watchdog = thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("UTF-8");
+        let status = self.child.wait().expect("waited");
+        drop(sender);
+        watchdog.join().expect("watched");
+        (status, rest)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

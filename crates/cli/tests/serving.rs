@@ -1,0 +1,169 @@
+//! The life of a server: it says where it is, answers, reads its configuration again, drains, and ends.
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use common::{Serving, run, text};
+use rustix::process::Signal;
+
+/// Sends a request and reads to the end of the connection.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("read");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A client of the rooms protocol that has said hello.
+struct Client(TcpStream);
+
+impl Client {
+    fn connect(address: &str) -> Self {
+        let mut client = Self(TcpStream::connect(address).expect("connects"));
+        write!(
+            client.0,
+            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        .expect("sent");
+        client.until("\r\n\r\n");
+        let hello = br#"{"type":"hello","v":1}"#;
+        // RFC 6455 §5.2: a final text frame, masked with zeroes, which change nothing.
+        client.0.write_all(&[0x81, 0x80 | hello.len() as u8, 0, 0, 0, 0]).expect("sent");
+        client.0.write_all(hello).expect("sent");
+        client.until("\"welcome\"");
+        client
+    }
+
+    /// Reads until `words` have come.
+    fn until(&mut self, words: &str) {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(words) {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap_or_else(|error| panic!("{words} never came: {error}"));
+            seen.push(byte[0]);
+        }
+    }
+}
+
+#[test]
+fn says_where_it_is_and_serves_there() {
+    let mut server = Serving::start(&["--admin-listen", "none"]);
+    let address = server.address();
+    assert!(!address.ends_with(":0"), "{address}");
+    assert!(get(&address, "/").starts_with("HTTP/1.1 200 "));
+    let line = server.logged("\"serving\"");
+    assert!(line.starts_with('{') && line.contains(&format!("\"addresses\":\"{address}\"")), "{line}");
+}
+
+#[test]
+fn tells_its_clients_goodbye_and_ends_well() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Serving::start(&["--admin-listen", "none"]);
+        let mut client = Client::connect(&server.address());
+        server.signal(signal);
+        client.until("\"shutting-down\"");
+        drop(client);
+        let (status, rest) = server.ended();
+        assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server =
+        Serving::start(&["--admin-listen", "none", "--drain-timeout", "1h", "--set", "limits.header_timeout=10m"]);
+    let address = server.address();
+    // A client that does not answer the goodbye keeps the server until the drain's end.
+    let mut client = Client::connect(&address);
+    server.signal(Signal::TERM);
+    client.until("\"shutting-down\"");
+    server.logged("stopping");
+    server.signal(Signal::INT);
+    assert_eq!(server.ended().0.code(), Some(130));
+}
+
+#[test]
+fn two_servers_on_one_machine_need_no_configuration() {
+    let (mut one, mut two) = (Serving::start(&[]), Serving::start(&[]));
+    for server in [&mut one, &mut two] {
+        let address = server.address();
+        assert!(get(&address, "/").starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[test]
+fn reads_its_log_filter_again_and_names_what_needs_a_restart() {
+    let file = tempfile::NamedTempFile::new().expect("file");
+    let mut server = Serving::start(&["--admin-listen", "none", "--config", file.path().to_str().expect("UTF-8")]);
+    server.address();
+    fs::write(file.path(), "[limits]\nrooms = 7\n[log]\nfilter = \"warn\"\n").expect("written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("need a restart").contains("limits.rooms"));
+    fs::write(file.path(), "[limits]\nrooms = 0\n").expect("written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("cannot be used").contains("limits.rooms"));
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().0.code(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_told_in_one_sentence() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = other.local_addr().expect("bound").to_string();
+    for arguments in
+        [["--listen", &address, "--admin-listen", "none"], ["--admin-listen", &address, "--listen", "127.0.0.1:0"]]
+    {
+        let output = run(&arguments);
+        let stderr = text(&output.stderr).replace(&address, "ADDRESS");
+        insta::assert_snapshot!(format!("in_use_{}", &arguments[0][2..]), stderr);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
+    }
+}
+
+#[test]
+fn an_address_of_another_machine_is_told_in_one_sentence() {
+    // TEST-NET-1 (RFC 5737) is on no interface.
+    let output = run(&["--listen", "192.0.2.1:3000", "--admin-listen", "none"]);
+    insta::assert_snapshot!("not_available", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_missing_permission_is_told_in_one_sentence() {
+    // Containers may open all ports to everybody; there is nothing to be denied then.
+    let first_open_port = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").expect("Linux");
+    if first_open_port.trim() == "0" {
+        return;
+    }
+    // Root has every permission: let nobody run a copy that nobody can reach.
+    let directory = tempfile::tempdir().expect("directory");
+    let program = directory.path().join("switchboard");
+    fs::copy(env!("CARGO_BIN_EXE_switchboard"), &program).expect("copied");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+    let secret = directory.path().join("switchboard.toml");
+    fs::write(&secret, "").expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("closed");
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.env_clear().args(arguments);
+        if rustix::process::geteuid().is_root() {
+            command.uid(65_534).gid(65_534);
+        }
+        command.output().expect("runs")
+    };
+    let output = start(&["--listen", "127.0.0.1:1", "--admin-listen", "none"]);
+    insta::assert_snapshot!("no_permission_for_port", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
+    let output = start(&["--config", secret.to_str().expect("UTF-8")]);
+    let stderr = text(&output.stderr).replace(secret.to_str().expect("UTF-8"), "switchboard.toml");
+    insta::assert_snapshot!("no_permission_for_file", stderr);
+    assert_eq!(output.status.code(), Some(2));
+}
