@@ -11,6 +11,7 @@ mod qr;
 mod reach;
 mod run;
 mod signals;
+mod start;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

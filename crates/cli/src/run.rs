@@ -4,15 +4,16 @@ use std::io::{self, IsTerminal, Write};
 use std::process;
 
 use anyhow::Context as _;
-use switchboard_server::{Server, SpawnError};
+use switchboard_server::Server;
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use crate::banner::{Banner, Screen};
-use crate::config::{KEYS, Origin, Secrets, Settings, Sources};
+use crate::config::{KEYS, Secrets, Settings, Sources};
 use crate::logging::{self, FilterHandle};
 use crate::reach::{self, Links};
 use crate::signals::{Signal, Signals};
+use crate::start;
 
 /// Serves until told to stop.
 ///
@@ -38,7 +39,7 @@ impl Serving {
     async fn run(mut self) -> anyhow::Result<()> {
         // Before the server is up, so that no signal in between kills it without a goodbye.
         let mut signals = Signals::new().context("cannot receive signals")?;
-        let server = Server::spawn(self.settings.meaning()?).await.map_err(|error| advise(error, &self.settings))?;
+        let server = start::spawn(&self.settings).await?;
         self.announce(&server);
         while let Signal::Reload = signals.next().await {
             self.reload();
@@ -104,25 +105,6 @@ impl Serving {
         self.settings.raw.log.filter = new.raw.log.filter;
         info!("read the configuration again");
     }
-}
-
-/// Adds to a failed start what the operator of this command can do.
-fn advise(error: SpawnError, settings: &Settings) -> anyhow::Error {
-    let hint = match &error {
-        SpawnError::InUse { .. } => Some("--listen 0 takes a free port; `ss -ltnp` shows who has this one".to_owned()),
-        SpawnError::PermissionDenied { .. } => Some("--listen 3000 needs no permission".to_owned()),
-        SpawnError::NotAvailable { .. } => Some("--listen 3000 listens on every address".to_owned()),
-        SpawnError::Listen { .. } | SpawnError::NoAddress | SpawnError::BadOrigin { .. } => None,
-    };
-    let origin = settings.origin("listen");
-    let mut text = error.to_string().trim_end_matches('.').to_owned();
-    if let Origin::File { .. } | Origin::Env(_) | Origin::Port = origin {
-        text.push_str(&format!(" (`listen` is set by {origin})"));
-    }
-    if let Some(hint) = hint {
-        text.push_str(&format!("\nhint: {hint}"));
-    }
-    anyhow::anyhow!(text)
 }
 
 /// Measures the terminal; 80 by 24 if it will not say.

@@ -150,7 +150,7 @@ fn a_missing_permission_is_told_in_one_sentence() {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("opened");
     let secret = directory.path().join("switchboard.toml");
     fs::write(&secret, "").expect("written");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).expect("closed");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("closed");
     let start = |arguments: &[&str]| {
         let mut command = Command::new(&program);
         command.env_clear().args(arguments);
