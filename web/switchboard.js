@@ -1,8 +1,7 @@
-//! The rooms client of Switchboard for browsers: `import { join } from '/switchboard.js'`. How to use it is in
-//! docs/client.md, what it says to the server in docs/protocol/rooms.md and to other peers in docs/protocol/channel.md.
+//! The rooms client of Switchboard for browsers: see docs/client.md.
 
-export { SwitchboardError } from './switchboard/errors.js'
-export { Peer } from './switchboard/peer.js'
+export { SwitchboardError } from './switchboard/wire.js'
+export { Peer } from './switchboard/member.js'
 export { Room, join } from './switchboard/room.js'
 
 /**

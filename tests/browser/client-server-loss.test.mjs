@@ -59,7 +59,7 @@ test('a server that falls silent without a word is noticed', async t => {
   t.after(() => proxy.close())
   const ann = await joinPage(browser, proxy.url, null)
   proxy.freeze()
-  await seen(ann, 'signalling', { state: 'lost' }, { within: 20_000 })
+  await seen(ann, 'signalling', { state: 'lost' }, { within: 40_000 })
   await seen(ann, 'signalling', { state: 'open' })
   await close([ann])
 })

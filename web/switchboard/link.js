@@ -1,46 +1,16 @@
-//! One `RTCPeerConnection` and its negotiation with its counterpart: perfect negotiation (who gives way when both offer is
-//! `polite`), candidates in order, one data channel. It knows nothing of rooms and messages, and never decides to try
-//! again: its member does. A connection that is beyond repair is not repaired but replaced by a new link.
-//!
-//! Descriptions carry more than the browser needs (docs/protocol/channel.md, *Descriptions*): `link` names the sender's
-//! connection, `to` the one it takes the receiver to have, `offer` pairs an answer with its offer. So nothing of an
-//! earlier connection is ever applied to a later one. Peers that send none of it are told apart by their fingerprint.
+//! One `RTCPeerConnection`: perfect negotiation, candidates in order, one data channel. Its member decides when to try again.
+//! What `link`, `to` and `offer` in descriptions are for: docs/protocol/channel.md.
 
-import { SwitchboardError } from './errors.js'
-import { isFramed } from './conversation.js'
-import { LABEL, PROTOCOL } from './frames.js'
-import { randomId } from './ids.js'
+import { isFramed } from './channel.js'
+import { PROTOCOL, randomId, SwitchboardError } from './wire.js'
 
-/**
- * @typedef {'offer' | 'answer' | 'candidate'} SignalType
- * @typedef {{ type: SignalType, data: unknown }} Signal
- * @typedef {Record<string, unknown>} Fields
- */
+/** @import { Fields, LinkListener, LinkOptions, Signal } from './types.js' */
 
-/**
- * @typedef {object} LinkListener
- * @property {(type: SignalType, data: object) => boolean} send  To the peer, through the server; false where there is no way now.
- * @property {(pending: Signal[]) => void} replaced  The counterpart is another connection now: make a new link, give it these.
- * @property {() => void} changed  The connection's state or the channel.
- * @property {(event: RTCTrackEvent) => void} track
- * @property {(kind: string, text: string, detail?: object) => void} step
- * @property {(error: SwitchboardError) => void} error
- */
-
-/**
- * @typedef {object} LinkOptions
- * @property {RTCConfiguration} config
- * @property {boolean} polite
- * @property {boolean} foreign  A `socket.io` peer: it makes a new connection for each offer, and so is never renegotiated with.
- */
-
-/** The label that peers of the rooms sample give their channel. */
-const FOREIGN_LABEL = 'my-rtc-chat'
-/** Candidates that wait for a description, or for the way to the peer. A browser gathers a dozen. */
+/** Candidates that wait; a browser gathers a dozen. */
 const HELD = 128
-/** Signals that wait to be taken; the server passes on fewer a second. */
+/** Signals that wait to be taken. */
 const PENDING = 256
-/** Characters of a session description; the server's frames hold no more. */
+/** Characters of a description; the server's frames hold no more. */
 const SDP = 65_536
 
 export class Link {
@@ -62,31 +32,42 @@ export class Link {
   #offering = false
   #skipped = false
   #described = false
-  #closed = false
   /** @type {RTCIceCandidateInit[]} */
   #theirs = []
   /** @type {object[]} */
   #ours = []
+  #end = new AbortController()
 
-  /**
-   * @param {LinkOptions} options
-   * @param {LinkListener} listener
-   */
+  /** @param {LinkOptions} options @param {LinkListener} listener */
   constructor(options, listener) {
     this.#options = options
     this.#listener = listener
-    const connection = this.connection = new RTCPeerConnection(options.config)
-    connection.onnegotiationneeded = () => this.#run(this.#negotiate())
-    connection.onicecandidate = ({ candidate }) => { if (candidate) this.#candidate(candidate) }
-    connection.onicecandidateerror = event => this.#candidateError(event)
-    connection.ondatachannel = ({ channel }) => this.#offered(channel)
-    connection.ontrack = event => listener.track(event)
-    connection.onicegatheringstatechange = () => this.#state('gathering', connection.iceGatheringState)
-    connection.oniceconnectionstatechange = () => this.#state('ice', connection.iceConnectionState)
-    connection.onsignalingstatechange = () => this.#state('negotiation', connection.signalingState)
-    connection.onconnectionstatechange = () => {
-      this.#state('connection', connection.connectionState)
-      listener.changed()
+    this.connection = this.#connect()
+    const { connection } = this
+    const { signal } = this.#end
+    connection.addEventListener('negotiationneeded', () => this.#negotiate(), { signal })
+    connection.addEventListener('icecandidate', ({ candidate }) => {
+      if (candidate) this.#sendCandidate({ ...candidate.toJSON(), ...this.#mark({}) })
+    }, { signal })
+    connection.addEventListener('icecandidateerror', ({ url, errorCode, errorText }) =>
+      listener.step('candidate-error', `${url}: ${errorText || 'no answer'} (${errorCode})`), { signal })
+    connection.addEventListener('datachannel', ({ channel }) => this.#offered(channel), { signal })
+    connection.addEventListener('track', event => listener.track(event), { signal })
+    for (const state of /** @type {const} */ (['iceGatheringState', 'iceConnectionState', 'signalingState', 'connectionState'])) {
+      connection.addEventListener(state.toLowerCase() + 'change', () => {
+        listener.step(state, `${state}: ${connection[state]}`)
+        listener.changed()
+      }, { signal })
+    }
+  }
+
+  #connect() {
+    const { config } = this.#options
+    try {
+      return new RTCPeerConnection(config)
+    } catch (cause) {
+      this.#complain('The ICE servers cannot be used.', cause)
+      return new RTCPeerConnection({ ...config, iceServers: [] })
     }
   }
 
@@ -95,38 +76,34 @@ export class Link {
     return this.#offering || this.#remote !== null
   }
 
-  /** Makes the first offer. The channel comes before it, for later it would take a second one. */
+  get #closed() {
+    return this.#end.signal.aborted
+  }
+
+  /** Makes the first offer, with the channel in it. */
   offer() {
     if (this.begun) return
     this.#offering = true
-    const { foreign } = this.#options
-    this.#use(foreign ? this.connection.createDataChannel(FOREIGN_LABEL) : this.connection.createDataChannel(LABEL, { protocol: PROTOCOL }))
+    const { connection } = this
+    this.#use(this.#options.foreign ? connection.createDataChannel('my-rtc-chat') : connection.createDataChannel('switchboard', { protocol: PROTOCOL }))
     // The browser asks once only, and was told to wait.
-    if (this.#skipped) this.#run(this.#negotiate())
+    if (this.#skipped) void this.#negotiate()
   }
 
-  /**
-   * Takes a signal of the peer, after those before it.
-   * @param {...Signal} signals
-   */
+  /** Takes signals of the peer, after those before them. @param {...Signal} signals */
   receive(...signals) {
-    if (this.#pending.length + signals.length > PENDING) {
-      return this.#listener.error(new SwitchboardError('flood', 'A peer sends negotiation messages faster than they can be taken; some were ignored.'))
-    }
+    if (this.#pending.length + signals.length > PENDING) return this.#complain('A peer sends too many signals; some were ignored.')
     this.#pending.push(...signals)
     if (!this.#taking) void this.#take()
   }
 
-  /**
-   * Looks for another path for the same connection.
-   * @param {RTCConfiguration} config  With fresh credentials.
-   */
+  /** Looks for another path for the same connection. @param {RTCConfiguration} config  With fresh credentials. */
   restart(config) {
     if (this.#closed || this.#options.foreign) return
     try {
       this.connection.setConfiguration({ ...this.connection.getConfiguration(), ...config })
     } catch {
-      // The browser does not let them change: the old ones may still do.
+      // The old ones may still do.
     }
     this.#listener.step('ice-restart', 'Looking for another path.')
     this.connection.restartIce()
@@ -136,116 +113,67 @@ export class Link {
   /** Sends again what may have been lost on its way through the server. */
   resend() {
     if (this.#closed || !this.#described) return
-    if (this.connection.signalingState === 'have-local-offer' && !this.#making) this.#describe()
-    for (const candidate of this.#ours.splice(0)) this.#sendCandidate(candidate)
+    if (this.connection.signalingState === 'have-local-offer' && !this.#making) this.#describe('offer', this.#offer)
+    else this.#sendHeld()
   }
 
   close() {
-    this.#closed = true
-    const { connection, channel } = this
-    connection.onnegotiationneeded = connection.onicecandidate = connection.onicecandidateerror = connection.ondatachannel = null
-    connection.ontrack = connection.onicegatheringstatechange = connection.oniceconnectionstatechange = null
-    connection.onsignalingstatechange = connection.onconnectionstatechange = null
-    if (channel) release(channel)
-    connection.close()
+    this.#end.abort()
+    this.connection.close()
   }
 
   async #take() {
     this.#taking = true
     for (let signal = this.#pending.shift(); signal && !this.#closed; signal = this.#pending.shift()) {
+      const { type } = signal
       try {
-        const { type, data } = signal
-        if (typeof data !== 'object' || data === null) throw new TypeError(`Its ${type} is not an object.`)
-        if (type === 'candidate') await this.#takeCandidate(/** @type {Fields} */ (data))
-        else await this.#takeDescription(type, /** @type {Fields} */ (data))
+        const data = /** @type {Fields} */ (Object(signal.data))
+        if (type === 'candidate') await this.#takeCandidate(data)
+        else await this.#takeDescription(type, data)
       } catch (cause) {
-        this.#complain(`A peer sent a bad ${signal.type}, which was ignored.`, cause)
+        this.#complain(`A peer sent a bad ${type}, which was ignored.`, cause)
       }
     }
     this.#taking = false
   }
 
-  /**
-   * @param {'offer' | 'answer'} type
-   * @param {Fields} data
-   */
+  /** @param {'offer' | 'answer'} type @param {Fields} data */
   async #takeDescription(type, data) {
-    const { sdp } = data
-    if (typeof sdp !== 'string' || sdp.length > SDP) throw new TypeError(`Its ${type} has no “sdp” that could be taken.`)
-    const from = sender(data, sdp)
-    const { step } = this.#listener
-    step(`${type}-received`, `Received ${ARTICLE[type]}.`, { type, sdp })
-    if (this.#stale(type, data)) return step(`${type}-ignored`, `This ${type} belongs to a connection that is no more.`)
-    if (this.#remote !== null && (this.#remote !== from || (type === 'offer' && this.#options.foreign))) {
-      this.#closed = true
-      return this.#listener.replaced(type === 'offer' ? [{ type, data }, ...this.#pending] : [])
-    }
-    if (type === 'offer') await this.#takeOffer(sdp, from, data['offer'])
-    else await this.#takeAnswer(sdp, from)
-  }
-
-  /**
-   * @param {'offer' | 'answer'} type
-   * @param {Fields} data
-   */
-  #stale(type, data) {
-    if (type === 'offer') return data['to'] !== undefined && data['to'] !== this.id
-    return this.connection.signalingState !== 'have-local-offer' || (data['offer'] !== undefined && data['offer'] !== this.#offer)
-  }
-
-  /**
-   * @param {string} sdp
-   * @param {string} from
-   * @param {unknown} offer
-   */
-  async #takeOffer(sdp, from, offer) {
     const { connection } = this
-    const collision = this.#making || connection.signalingState !== 'stable'
-    this.#ignoring = collision && !this.#options.polite
-    if (this.#ignoring) return this.#listener.step('offer-ignored', 'Both offered at once; the other one gives way.')
-    if (collision) {
-      this.#listener.step('offer-withdrawn', 'Both offered at once; this one gives way.')
-      this.#dropOwnChannel()
+    const { step, replaced } = this.#listener
+    const { sdp, to, offer } = data
+    if (typeof sdp !== 'string' || sdp.length > SDP) throw new TypeError('It has no “sdp”.')
+    step(`${type}-received`, `Received the ${type}.`, { sdp })
+    const awaited = connection.signalingState === 'have-local-offer'
+    const stale = type === 'offer' ? to !== undefined && to !== this.id : !awaited || (offer !== undefined && offer !== this.#offer)
+    if (stale) return step(`${type}-ignored`, `The ${type} is out of date.`)
+    const from = sender(data, sdp)
+    const collision = type === 'offer' && (this.#making || connection.signalingState !== 'stable')
+    const other = this.#remote !== null && (this.#remote !== from || this.#options.foreign)
+    this.#ignoring = collision && !other && !this.#options.polite
+    if (this.#ignoring) return step('offer-ignored', 'Both offered at once: the other gives way.')
+    if (collision) step('offer-withdrawn', 'Both offered at once: this one gives way.')
+    // A first offer is not rolled back: one in five times Chromium then gathers no candidates, ever.
+    if (other || (collision && this.#remote === null)) {
+      this.#end.abort()
+      return replaced(type === 'offer' ? [{ type, data }, ...this.#pending] : [])
     }
-    await connection.setRemoteDescription({ type: 'offer', sdp })
-    this.#bind(from)
-    await this.#addHeld()
-    await connection.setLocalDescription()
-    this.#answer(offer)
-  }
-
-  /**
-   * @param {string} sdp
-   * @param {string} from
-   */
-  async #takeAnswer(sdp, from) {
-    await this.connection.setRemoteDescription({ type: 'answer', sdp })
-    this.#bind(from)
-    this.#offer = null
-    await this.#addHeld()
-  }
-
-  /** @param {string} from */
-  #bind(from) {
+    await connection.setRemoteDescription({ type, sdp })
     this.#remote = from
-    this.#ignoring = false
+    for (const candidate of this.#theirs.splice(0)) await this.#add(candidate)
+    if (type === 'answer') return
+    await connection.setLocalDescription()
+    this.#describe('answer', offer)
   }
 
   /** @param {Fields} data */
-  async #takeCandidate(data) {
-    const { candidate, link } = data
+  async #takeCandidate({ candidate, link, sdpMid, sdpMLineIndex, usernameFragment }) {
     if (typeof candidate !== 'string' || candidate.length > 4096) throw new TypeError('Its “candidate” is no short text.')
-    this.#listener.step('candidate-received', candidate || 'The peer has no more candidates.', { candidate })
+    this.#listener.step('candidate-received', candidate || 'No more candidates.')
     if (link !== undefined && this.#remote !== null && link !== this.#remote) return
-    const { sdpMid, sdpMLineIndex, usernameFragment } = data
     const init = /** @type {RTCIceCandidateInit} */ ({ candidate, sdpMid, sdpMLineIndex, usernameFragment })
-    if (this.connection.remoteDescription) return this.#add(init)
-    if (this.#ignoring || this.#theirs.length >= HELD) return
-    this.#theirs.push(init)
-  }
-
-  async #addHeld() {
-    for (const candidate of this.#theirs.splice(0)) await this.#add(candidate)
+    if (this.connection.remoteDescription) await this.#add(init)
+    else if (!this.#ignoring && this.#theirs.length < HELD) this.#theirs.push(init)
   }
 
   /** @param {RTCIceCandidateInit} candidate */
@@ -253,158 +181,83 @@ export class Link {
     try {
       await this.connection.addIceCandidate(candidate)
     } catch (cause) {
-      // A candidate of an offer that was ignored, or of a generation that a restart has ended, has nowhere to go.
-      if (cause instanceof TypeError || !(this.#ignoring || candidate.usernameFragment)) this.#complain('A peer sent a candidate that cannot be used.', cause)
+      // One of an offer that was ignored, or of a generation that a restart has ended, has nowhere to go.
+      if (cause instanceof TypeError || !(this.#ignoring || candidate.usernameFragment)) throw cause
     }
   }
 
   async #negotiate() {
-    const { connection } = this
-    const { foreign } = this.#options
-    if (foreign && (this.#described || !this.#offering)) {
-      return this.#listener.step('offer-withheld', 'This peer cannot renegotiate; what was added is not sent to it.')
+    if (this.#options.foreign && (this.#described || !this.#offering)) {
+      return this.#listener.step('offer-withheld', 'This peer cannot renegotiate.')
     }
-    // Who waits for the first offer says in its answer what else it wants, or offers afterwards.
-    if (!this.begun) {
-      this.#skipped = true
-      return
-    }
+    // Who waits for the first offer speaks after it.
+    this.#skipped = !this.begun
+    if (this.#skipped) return
     this.#making = true
     try {
-      await connection.setLocalDescription()
-    } finally {
-      this.#making = false
+      await this.connection.setLocalDescription()
+      this.#offer = randomId()
+      this.#describe('offer', this.#offer)
+    } catch (cause) {
+      this.#complain('The browser could not negotiate.', cause)
     }
-    if (this.#closed || connection.localDescription?.type !== 'offer') return
-    this.#offer = randomId()
-    this.#describe()
+    this.#making = false
   }
 
-  /** Sends the offer that stands. */
-  #describe() {
+  /** Sends the description that stands, if it is one of this type. @param {'offer' | 'answer'} type @param {unknown} offer */
+  #describe(type, offer) {
     const description = this.connection.localDescription
-    if (description?.type !== 'offer') return
-    this.#send('offer', description.sdp, { link: this.id, offer: this.#offer, ...this.#remote !== null && !this.#options.foreign && { to: this.#remote } })
-  }
-
-  /** @param {unknown} offer  Which one it answers. */
-  #answer(offer) {
-    const description = this.connection.localDescription
-    if (this.#closed || description?.type !== 'answer') return
-    this.#send('answer', description.sdp, { link: this.id, offer })
-  }
-
-  /**
-   * @param {'offer' | 'answer'} type
-   * @param {string} sdp
-   * @param {object} more
-   */
-  #send(type, sdp, more) {
-    const sent = this.#listener.send(type, { type, sdp, ...!this.#options.foreign && more })
-    this.#listener.step(`${type}-${sent ? 'sent' : 'held'}`, sent ? `Sent ${ARTICLE[type]}.` : `No way to send ${ARTICLE[type]} now.`, { type, sdp })
+    if (this.#closed || description?.type !== type) return
+    const { sdp } = description
+    const sent = this.#listener.send(type, { type, sdp, ...this.#mark({ offer, ...type === 'offer' && this.#remote !== null && { to: this.#remote } }) })
+    this.#listener.step(`${type}-${sent ? 'sent' : 'held'}`, sent ? `Sent the ${type}.` : `No way to send the ${type} now.`, { sdp })
     this.#described = true
-    for (const candidate of this.#ours.splice(0)) this.#sendCandidate(candidate)
+    this.#sendHeld()
   }
 
-  /** @param {RTCIceCandidate} candidate */
-  #candidate(candidate) {
-    const data = { ...candidate.toJSON(), ...!this.#options.foreign && { link: this.id } }
-    if (this.#described) this.#sendCandidate(data)
-    else this.#hold(data)
+  /** @param {object} more */
+  #mark(more) {
+    return this.#options.foreign ? {} : { link: this.id, ...more }
+  }
+
+  #sendHeld() {
+    for (const candidate of this.#ours.splice(0)) this.#sendCandidate(candidate)
   }
 
   /** @param {{ candidate?: string }} data */
   #sendCandidate(data) {
-    const sent = this.#listener.send('candidate', data)
-    if (!sent) this.#hold(data)
-    this.#listener.step(`candidate-${sent ? 'sent' : 'held'}`, data.candidate || 'No more candidates.', data)
+    const sent = this.#described && this.#listener.send('candidate', data)
+    if (!sent && this.#ours.length < HELD) this.#ours.push(data)
+    if (sent) this.#listener.step('candidate-sent', data.candidate || 'No more candidates.')
   }
 
-  /** @param {object} candidate */
-  #hold(candidate) {
-    if (this.#ours.length < HELD) this.#ours.push(candidate)
-  }
-
-  /** @param {RTCPeerConnectionIceErrorEvent} event */
-  #candidateError({ url, errorCode, errorText }) {
-    this.#listener.step('candidate-error', `${url}: ${errorText || 'no answer'} (${errorCode})`)
-  }
-
-  /**
-   * A channel that the peer made.
-   * @param {RTCDataChannel} channel
-   */
+  /** A channel that the peer made. @param {RTCDataChannel} channel */
   #offered(channel) {
-    const framed = isFramed(channel)
-    const known = this.channel !== null && this.channel.readyState !== 'closed'
-    this.#listener.step('channel-received', `The peer opened the channel “${channel.label}”${channel.protocol && ` (${channel.protocol})`}.`)
-    if (!known) return this.#use(channel)
+    this.#listener.step('channel-received', `The peer opened the channel “${channel.label}”.`)
+    if (!this.channel || this.channel.readyState === 'closed') this.#use(channel)
     // Others may be the application's own; a second one of ours has no use.
-    if (framed) channel.close()
+    else if (isFramed(channel)) channel.close()
   }
 
   /** @param {RTCDataChannel} channel */
   #use(channel) {
     this.channel = channel
-    channel.onopen = () => this.#channelChanged(channel, 'open')
-    channel.onclose = () => this.#channelChanged(channel, 'closed')
-    channel.onclosing = () => this.#channelChanged(channel, 'closing')
-    if (channel.readyState === 'open') this.#channelChanged(channel, 'open')
+    const changed = () => {
+      if (this.channel !== channel) return
+      this.#listener.step('channelState', `channelState: ${channel.readyState}`)
+      this.#listener.changed()
+    }
+    for (const type of ['open', 'closing', 'close']) channel.addEventListener(type, changed, { signal: this.#end.signal })
+    if (channel.readyState === 'open') changed()
   }
 
-  /**
-   * @param {RTCDataChannel} channel
-   * @param {string} state
-   */
-  #channelChanged(channel, state) {
-    this.#state('channel', state)
-    if (this.channel === channel) this.#listener.changed()
-  }
-
-  /** Gives way with the channel too, so that there is one and not two. */
-  #dropOwnChannel() {
-    const { channel } = this
-    if (channel?.readyState !== 'connecting') return
-    release(channel)
-    channel.close()
-    this.channel = null
-  }
-
-  /**
-   * @param {string} what
-   * @param {string} state
-   */
-  #state(what, state) {
-    if (!this.#closed) this.#listener.step(`${what}-state`, `${what[0]?.toUpperCase()}${what.slice(1)}: ${state}.`)
-  }
-
-  /** @param {Promise<void>} work */
-  #run(work) {
-    work.catch(cause => this.#complain('The browser could not negotiate.', cause))
-  }
-
-  /**
-   * @param {string} message
-   * @param {unknown} cause
-   */
+  /** @param {string} message @param {unknown} [cause] */
   #complain(message, cause) {
-    if (this.#closed) return
-    this.#listener.error(new SwitchboardError('negotiation', cause instanceof Error ? `${message} ${cause.message}` : message, cause))
+    if (!this.#closed) this.#listener.error(new SwitchboardError('negotiation', cause instanceof Error ? `${message} ${cause.message}` : message, cause))
   }
 }
 
-const ARTICLE = { offer: 'an offer', answer: 'an answer' }
-
-/** @param {RTCDataChannel} channel */
-function release(channel) {
-  channel.onopen = channel.onclose = channel.onclosing = channel.onmessage = channel.onbufferedamountlow = null
-}
-
-/**
- * What tells one connection of a peer from the next.
- * @param {Fields} data
- * @param {string} sdp
- */
+/** What tells one connection of a peer from the next. @param {Fields} data @param {string} sdp */
 function sender({ link }, sdp) {
   if (typeof link === 'string' && link.length <= 64) return link
   return /^a=fingerprint:(\S+ \S+)/m.exec(sdp)?.[1] ?? ''

@@ -1,49 +1,26 @@
-//! What the module knows and does about one other member of the room: its link, the conversation over it, and whether it
-//! is still there. Three witnesses speak of that: the server (`vouch`, `away`, `left`), the channel (`bye`, silence, its
-//! end) and the connection's state. Whoever speaks first, the departure is told once; while the channel answers, the
-//! server's doubts do not count; while the server vouches, a broken path is repaired and not taken for a departure.
+//! One other member of the room: its link, the conversation over it, and whether it is still there. Server, channel (`bye`,
+//! silence, its end) and connection speak of that. Whoever is first, a departure is told once; while the channel answers,
+//! the server's doubts do not count; while the server vouches, a broken path is repaired.
 
-import { FramedConversation, isFramed, PlainConversation } from './conversation.js'
+import { FramedConversation, isFramed, PlainConversation } from './channel.js'
 import { Link } from './link.js'
-import { Peer } from './peer.js'
 
-/**
- * @typedef {import('./types.js').PeerState} PeerState
- * @typedef {import('./types.js').LeaveReason} LeaveReason
- * @typedef {import('./messages.js').MemberInfo} MemberInfo
- * @typedef {import('./message.js').Message} Message
- * @typedef {import('./outbox.js').Recipient} Recipient
- * @typedef {import('./conversation.js').Conversation} Conversation
- * @typedef {import('./link.js').Signal} Signal
- */
-
-/**
- * What a member asks of its room.
- * @typedef {object} MemberListener
- * @property {() => RTCConfiguration} config
- * @property {(type: 'offer' | 'answer' | 'candidate', to: string, data: object) => boolean} signal
- * @property {(member: Member) => void} connection
- * @property {(member: Member, was: PeerState) => void} state
- * @property {(member: Member, reason: LeaveReason, byServer: boolean) => void} left
- * @property {(member: Member, message: import('./inbox.js').Delivered) => void} message
- * @property {(member: Member, id: string, received: number, total: number) => void} progress
- * @property {(member: Member, event: RTCTrackEvent) => void} track
- * @property {(member: Member, kind: string, text: string, detail?: object) => void} step
- * @property {(member: Member, error: import('./errors.js').SwitchboardError) => void} error
- */
+/** @import { Conversation, Data, Delivering, Host, LeaveReason, MemberInfo, Path, PeerState, SendOptions, Signal } from './types.js' */
+/** @import { Message } from './room.js' */
 
 /** Silence after which the peer is asked for a sign of life. */
 const ASK_MS = 2000
-/** Silence that means departure where the server does not vouch: two questions unanswered. A killed browser is noticed within 6 s. */
+/** Silence that means departure where the server does not vouch: a killed browser is noticed within 6 s. */
 const GONE_MS = 4000
 /** Silence that means a broken path where the server vouches: the page may just be busy. */
 const BROKEN_MS = 15_000
-/** How long an offer that is somebody else's turn is waited for. */
+/** How long an offer that is the peer's turn is waited for. */
 const TURN_MS = 4000
-/** How long each attempt to connect gets: first, restart, then replacements of the connection. */
+/** How long each attempt to connect gets. */
 const ATTEMPT_MS = [8000, 8000, 12_000, 16_000, 30_000]
-/** Between attempts, however clearly one has failed; and how long a path that stuttered may take to recover. */
+/** Between attempts, however clearly one has failed. */
 const PAUSE_MS = 1000
+/** How long a path that stutters may take to recover. */
 const STUTTER_MS = 3000
 /** The impolite side repairs first. */
 const POLITE_MS = 1500
@@ -52,13 +29,13 @@ export class Member {
   peer
   /** @type {PeerState} */
   state = 'connecting'
-  away = false
+  away
   /** Whether the server says that it is here. */
-  vouched = true
+  vouched
   name
   dialect
   id
-  #listener
+  host
   #polite
   #maxBytes
   /** @type {Link} */
@@ -71,24 +48,20 @@ export class Member {
   #attempt = 0
   #attemptMs = 0
   #sinceAttemptMs = 0
-  /** @type {LeaveReason | null} The server's word, where the channel disagrees. */
-  #verdict = null
+  /** @type {LeaveReason} What to say should the channel fall silent. */
+  #verdict = 'gone'
 
-  /**
-   * @param {MemberInfo} info
-   * @param {{ selfId: string, maxBytes: number }} self
-   * @param {MemberListener} listener
-   */
-  constructor(info, { selfId, maxBytes }, listener) {
-    this.id = info.id
-    this.name = info.name
-    this.dialect = info.dialect
-    this.away = info.away
-    this.vouched = !info.away
-    this.#listener = listener
+  /** @param {MemberInfo} info @param {string} selfId @param {number} maxBytes @param {Host} host */
+  constructor({ id, name, dialect, away }, selfId, maxBytes, host) {
+    this.id = id
+    this.name = name
+    this.dialect = dialect
+    this.away = away
+    this.vouched = !away
+    this.host = host
     this.#maxBytes = maxBytes
-    this.#polite = !this.foreign && selfId < info.id
-    this.peer = new Peer(this, [selfId, info.id].sort().map(id => id.slice(0, 6)).join('-'))
+    this.#polite = !this.foreign && selfId < id
+    this.peer = new Peer(this, [selfId, id].sort().map(id => id.slice(0, 6)).join('-'))
     this.#conversation = this.#converse(this.foreign)
     this.#link = this.#connect()
   }
@@ -105,210 +78,167 @@ export class Member {
     return this.#link.channel
   }
 
-  /** Tells of the first connection, and offers where it is our turn. @param {boolean} offer */
+  /** @param {boolean} offer  Whether it is our turn. */
   begin(offer) {
-    this.#listener.connection(this)
-    if (offer && this.state === 'connecting') this.#link.offer()
+    this.host.emit('connection', { peer: this.peer, connection: this.connection })
+    if (offer && this.state !== 'left') this.#link.offer()
   }
 
-  /**
-   * Takes a signal that the server passed on.
-   * @param {Signal} signal
-   */
+  /** @param {Signal} signal */
   receive(signal) {
-    if (this.state !== 'left') this.#link.receive(signal)
+    this.#link.receive(signal)
   }
 
-  /**
-   * @param {Message} message
-   * @param {Recipient} recipient
-   */
+  /** @param {Message} message @param {Delivering} recipient */
   send(message, recipient) {
     this.#conversation.send(message, recipient)
   }
 
-  /** The server says that the peer is here. */
   vouch() {
     this.vouched = true
-    this.#verdict = null
+    this.#verdict = 'gone'
     this.#setAway(false)
     this.#link.resend()
-    if (!this.#works()) this.#hurry(this.#allowance() - PAUSE_MS)
+    if (!this.#works()) this.#hurry(PAUSE_MS)
   }
 
-  /** The server says that the peer lost its socket. */
+  /** So says the server. */
   lostSocket() {
     this.vouched = false
     this.#setAway(true)
     this.#conversation.ping()
-    this.#unsupported()
+    this.#judgePlain()
   }
 
-  /** There is no server to ask. */
-  unvouch() {
-    this.vouched = false
-  }
-
-  /**
-   * The server says that the peer is no more in the room. While its channel answers, it is.
-   * @param {LeaveReason} reason
-   */
+  /** The server says that the peer is no more in the room. While its channel answers, it is. @param {LeaveReason} reason */
   serverLeft(reason) {
-    const stays = reason !== 'left' && this.#works() && this.#silentMs < GONE_MS
-    if (!stays) return this.leave(reason, true)
+    if (reason === 'left' || !this.#works() || this.#silentMs >= GONE_MS) return this.leave(reason, true)
     this.#verdict = reason
-    this.#listener.step(this, 'stays', 'The server has given the peer up; its channel still answers.')
+    this.step('stays', 'The server gave the peer up; its channel answers.')
     this.lostSocket()
   }
 
-  /** The way through the server is open again. */
-  signallingOpened() {
-    this.#link.resend()
+  /** The server does not list the peer (any more, or yet). */
+  unlisted() {
+    this.vouched = false
+    if (this.state === 'connecting') this.leave('lost', true)
   }
 
   /** The network has changed: the path may be another one. */
   networkChanged() {
     this.#conversation.ping()
-    if (!this.vouched) return
-    if (this.#works()) this.#link.restart(this.#listener.config())
-    else this.#hurry(Infinity)
+    if (!this.#works()) this.#hurry(0)
+    else if (this.vouched) this.#link.restart(this.host.config())
   }
 
-  /**
-   * Time has passed.
-   * @param {number} ms
-   * @param {boolean} online
-   */
+  /** Time has passed. @param {number} ms @param {boolean} online */
   tick(ms, online) {
     this.#sinceAttemptMs += ms
-    if (this.#attached && !this.#conversation.plain) this.#listen(ms, online)
-    else if (!this.vouched && this.state === 'interrupted' && online) this.#fade(ms)
-    if (this.state === 'left') return
-    if (this.#works() && this.state === 'open') {
-      this.#attempt = 0
-      this.#attemptMs = 0
-    } else if (this.vouched) {
+    const heard = this.#attached !== null && !this.#conversation.plain
+    if (heard || (this.state === 'interrupted' && !this.vouched)) this.#silentMs += ms
+    if (this.#silentMs >= ASK_MS) this.#conversation.ping()
+    if (!this.vouched && online && this.#silentMs >= GONE_MS) return this.leave(this.#verdict)
+    if (this.#silentMs >= BROKEN_MS) this.#setState('interrupted')
+    if (this.#works() && this.state === 'open') this.#attempt = this.#attemptMs = 0
+    else if (this.vouched) {
       this.#attemptMs += ms
       if (this.#attemptMs >= this.#allowance() && this.#sinceAttemptMs >= PAUSE_MS) this.#escalate()
     }
   }
 
-  /**
-   * Ends everything with this peer and tells it, once.
-   * @param {LeaveReason} reason
-   * @param {boolean} byServer
-   */
+  /** Ends everything with this peer and tells it, once. @param {LeaveReason} reason @param {boolean} [byServer] */
   leave(reason, byServer = false) {
     if (this.state === 'left') return
     this.#setState('left')
     this.#conversation.abandon()
     this.#link.close()
-    this.#listener.left(this, reason, byServer)
+    this.host.left(this, reason, byServer)
   }
 
-  /** Says goodbye over the channel; the room says it to the server. */
   farewell() {
     this.#conversation.bye()
   }
 
-  /** @param {number} ms @param {boolean} online */
-  #listen(ms, online) {
-    this.#silentMs += ms
-    if (this.#silentMs >= ASK_MS) this.#conversation.ping()
-    if (!this.vouched && online && this.#silentMs >= GONE_MS) return this.leave(this.#verdict ?? 'gone')
-    if (this.#silentMs >= BROKEN_MS) this.#setState('interrupted')
+  /** @param {string} kind @param {string} text @param {object} [detail] */
+  step(kind, text, detail) {
+    this.host.emit('step', { time: new Date(), peer: this.peer, kind, text, ...detail && { detail } })
   }
 
-  /** Without a channel and without the server's word there is nothing left to wait for. @param {number} ms */
-  #fade(ms) {
-    this.#silentMs += ms
-    if (this.#silentMs >= GONE_MS) this.leave(this.#verdict ?? 'gone')
-  }
-
-  /** A peer that cannot be asked is judged by its connection. */
-  #unsupported() {
-    if (this.#conversation.plain && !this.vouched && this.state === 'interrupted') this.leave(this.#verdict ?? 'gone')
+  /** A plain peer cannot be asked: its connection speaks for it. */
+  #judgePlain() {
+    if (this.#conversation.plain && !this.vouched && this.state === 'interrupted') this.leave(this.#verdict)
   }
 
   #works() {
-    const { connectionState } = this.connection
-    return this.#attached?.readyState === 'open' && connectionState !== 'failed' && connectionState !== 'disconnected'
+    return this.#attached?.readyState === 'open' && !['failed', 'disconnected'].includes(this.connection.connectionState)
   }
 
   #allowance() {
-    const patience = this.#polite ? POLITE_MS : 0
     if (!this.#link.begun) return TURN_MS
-    return (ATTEMPT_MS[this.#attempt] ?? 30_000) + patience
+    return (ATTEMPT_MS[this.#attempt] ?? 30_000) + (this.#polite ? POLITE_MS : 0)
   }
 
-  /** Lets an attempt count as this old. @param {number} ms */
+  /** Leaves the present attempt so long. @param {number} ms */
   #hurry(ms) {
-    this.#attemptMs = Math.max(this.#attemptMs, ms)
+    this.#attemptMs = Math.max(this.#attemptMs, this.#allowance() - ms)
   }
 
-  /** Tries to connect in the next stronger way. */
+  /** Tries to connect in the next stronger way: a late offer, another path, another connection. */
   #escalate() {
-    this.#attemptMs = 0
-    this.#sinceAttemptMs = 0
+    this.#attemptMs = this.#sinceAttemptMs = 0
     if (!this.#link.begun) return this.#link.offer()
     this.#attempt++
-    const ended = this.channel?.readyState === 'closed' || this.channel?.readyState === 'closing'
+    const ended = /^clos/.test(this.channel?.readyState ?? '')
     if (this.foreign || ended || this.#attempt % 2 === 0 || this.#attempt > 3) this.#replace([])
-    else this.#link.restart(this.#listener.config())
+    else this.#link.restart(this.host.config())
   }
 
-  /**
-   * Starts over with a new connection.
-   * @param {Signal[]} pending  What the new one is to take; offers by itself where there is nothing.
-   */
+  /** Starts over with a new connection. @param {Signal[]} pending  What it is to take; it offers where there is nothing. */
   #replace(pending) {
-    this.#listener.step(this, 'replaced', 'Starting over with a new connection.')
+    this.step('replaced', 'Starting over with a new connection.')
     this.#link.close()
     this.#detach()
     this.#link = this.#connect()
-    this.#listener.connection(this)
-    if (this.state === 'left') return
-    if (pending.length > 0) this.#link.receive(...pending)
-    else this.#link.offer()
+    this.begin(pending.length === 0)
+    this.#link.receive(...pending)
   }
 
   #connect() {
-    /** @type {(act: () => void) => void} */
+    /** @param {() => void} act  For a link that is not the past. */
     const current = act => { if (this.#link === link && this.state !== 'left') act() }
-    const link = new Link({ config: this.#listener.config(), polite: this.#polite, foreign: this.foreign }, {
-      send: (type, data) => this.#listener.signal(type, this.id, data),
+    const { host, peer } = this
+    const link = new Link({ config: host.config(), polite: this.#polite, foreign: this.foreign }, {
+      send: (type, data) => host.signal(type, this.id, data),
       replaced: pending => current(() => this.#replace(pending)),
       changed: () => current(() => this.#linkChanged()),
-      track: event => current(() => this.#listener.track(this, event)),
-      step: (kind, text, detail) => this.#listener.step(this, kind, text, detail),
-      error: error => this.#listener.error(this, error),
+      track: ({ track, streams }) => host.emit('track', { peer, track, streams }),
+      step: (kind, text, detail) => this.step(kind, text, detail),
+      error: error => host.emit('error', { error }),
     })
     return link
   }
 
   #linkChanged() {
-    const { channel, connection } = this.#link
+    const { channel, connection: { connectionState } } = this
     if (channel?.readyState === 'open' && this.#attached !== channel) this.#attach(channel)
-    if (this.#attached && this.#attached.readyState !== 'open' && this.#attached.readyState !== 'connecting') this.#detach()
-    const { connectionState } = connection
+    if (this.#attached && /^clos/.test(this.#attached.readyState)) this.#detach()
     if (this.#works()) return this.#setState('open')
     if (this.state === 'open') this.#setState('interrupted')
     if (connectionState === 'disconnected') {
       this.#conversation.ping()
-      this.#hurry(this.#allowance() - STUTTER_MS)
+      this.#hurry(STUTTER_MS)
     }
-    if (connectionState === 'failed' || connectionState === 'closed') this.#hurry(Infinity)
-    this.#unsupported()
+    if (connectionState === 'failed' || connectionState === 'closed') this.#hurry(0)
+    this.#judgePlain()
   }
 
   /** @param {RTCDataChannel} channel */
   #attach(channel) {
     this.#attached = channel
     this.#silentMs = 0
-    const plain = !isFramed(channel)
-    if (plain !== this.#conversation.plain) {
+    if (isFramed(channel) === this.#conversation.plain) {
       this.#conversation.abandon()
-      this.#conversation = this.#converse(plain)
+      this.#conversation = this.#converse(!isFramed(channel))
     }
     this.#conversation.attach(channel, this.connection.sctp?.maxMessageSize ?? 65_536)
   }
@@ -319,28 +249,23 @@ export class Member {
     this.#silentMs = 0
     this.#conversation.detach()
     if (this.state === 'open') this.#setState('interrupted')
-    // The server tells in a moment if the peer has closed its page; else the connection is to be made again.
-    this.#hurry(this.#allowance() - PAUSE_MS)
+    // Has the peer closed its page, the server says so in a moment.
+    this.#hurry(PAUSE_MS)
   }
 
-  /**
-   * @param {boolean} plain
-   * @returns {Conversation}
-   */
+  /** @param {boolean} plain @returns {Conversation} */
   #converse(plain) {
-    const listener = this.#listener
+    const { host: { emit }, peer } = this
     return new (plain ? PlainConversation : FramedConversation)(this.#maxBytes, {
-      heard: () => this.#heard(),
-      message: message => listener.message(this, message),
-      progress: (id, received, total) => listener.progress(this, id, received, total),
+      heard: () => {
+        this.#silentMs = 0
+        if (this.#works()) this.#setState('open')
+      },
+      message: (id, data, at) => emit('message', { peer, data, id, sentAt: date(at), receivedAt: new Date(), binary: typeof data !== 'string' }),
+      progress: (id, received, total) => emit('progress', { peer, id, received, total }),
       bye: () => this.leave('left'),
-      error: error => listener.error(this, error),
+      error: error => emit('error', { error }),
     })
-  }
-
-  #heard() {
-    this.#silentMs = 0
-    if (this.state === 'interrupted' && this.#works()) this.#setState('open')
   }
 
   /** @param {PeerState} state */
@@ -348,13 +273,105 @@ export class Member {
     const was = this.state
     if (was === state || was === 'left') return
     this.state = state
-    this.#listener.state(this, was)
+    this.host.emit('peerstate', { peer: this.peer, state, was })
   }
 
   /** @param {boolean} away */
   #setAway(away) {
     if (this.away === away) return
     this.away = away
-    this.#listener.step(this, away ? 'away' : 'back', away ? 'The peer has lost its way to the server.' : 'The peer has its way to the server again.')
+    this.step(away ? 'away' : 'back', `The peer has ${away ? 'lost' : 'found'} its way to the server.`)
   }
 }
+
+/** @param {number} at  By the peer's clock, which says what it likes. */
+function date(at) {
+  const time = new Date(at)
+  return Number.isNaN(time.getTime()) ? null : time
+}
+
+/** Another member of the room, as the user of the module sees it. */
+export class Peer {
+  #member
+  #traceId
+
+  /** @param {Member} member @param {string} traceId */
+  constructor(member, traceId) {
+    this.#member = member
+    this.#traceId = traceId
+  }
+
+  get id() {
+    return this.#member.id
+  }
+
+  /** A label that the peer chose, not an identity; may be empty. */
+  get name() {
+    return this.#member.name
+  }
+
+  get dialect() {
+    return this.#member.dialect
+  }
+
+  get state() {
+    return this.#member.state
+  }
+
+  /** Whether the peer has lost its way to the server. */
+  get away() {
+    return this.#member.away
+  }
+
+  /** For tracks and channels of one's own. Beyond repair it is replaced: the room's event `connection` tells. */
+  get connection() {
+    return this.#member.connection
+  }
+
+  /** The channel that messages take. */
+  get channel() {
+    return this.#member.channel
+  }
+
+  /** The same on both sides, for comparing their timelines. */
+  get traceId() {
+    return this.#traceId
+  }
+
+  /** Sends to this peer alone; see `Room.send`. @param {Data} data @param {Omit<SendOptions, 'to'>} [options] */
+  send(data, options) {
+    return this.#member.host.send(data, { ...options, to: this })
+  }
+
+  /** How the two reach each other, if they do. @returns {Promise<Path | null>} */
+  async path() {
+    if (this.connection.connectionState === 'closed') return null
+    /** @type {Map<string, any>} */
+    const reports = new Map(/** @type {any} */ (await this.connection.getStats()))
+    const all = [...reports.values()]
+    // Chromium names the pair at the transport; Firefox marks the pair itself.
+    const pair = reports.get(all.find(({ selectedCandidatePairId }) => selectedCandidatePairId)?.selectedCandidatePairId)
+      ?? all.find(({ type, selected }) => type === 'candidate-pair' && selected)
+    const local = reports.get(pair?.localCandidateId)
+    const remote = reports.get(pair?.remoteCandidateId)
+    if (!local || !remote) return null
+    const [from, to] = [local, remote].map(endpoint)
+    const { candidateType, protocol, relayProtocol } = local
+    const { currentRoundTripTime, bytesSent = 0, bytesReceived = 0 } = pair
+    return {
+      kind: candidateType === 'relay' || remote.candidateType === 'relay' ? 'relayed' : 'direct',
+      local: candidateType,
+      remote: remote.candidateType,
+      protocol,
+      rttMs: currentRoundTripTime === undefined ? null : currentRoundTripTime * 1000,
+      bytesSent,
+      bytesReceived,
+      ...relayProtocol && { relayProtocol },
+      ...from && { localAddress: from },
+      ...to && { remoteAddress: to },
+    }
+  }
+}
+
+/** @param {{ address?: string, port?: number }} candidate */
+const endpoint = ({ address, port }) => address?.includes(':') ? `[${address}]:${port}` : address && `${address}:${port}`

@@ -1,32 +1,17 @@
-//! A room one is in: its members, what is sent to them, and the events of it all. It introduces the server's words
-//! (signalling.js) to the members (member.js) and decides nothing about connections itself.
+//! A room one is in: its members, what is sent to them, and the events of it all. It passes the server's words
+//! (signalling.js) to the members (member.js) and decides nothing about connections.
 
-import { SwitchboardError } from './errors.js'
 import { Member } from './member.js'
-import { Message, Receipt } from './message.js'
-import { id as readId, readMember, string } from './messages.js'
-import { watchPage } from './page.js'
-import { Peer, senders } from './peer.js'
 import { Signalling } from './signalling.js'
+import { randomId, SHORT_TEXT, SwitchboardError } from './wire.js'
 
-/**
- * @typedef {import('./types.js').JoinOptions} JoinOptions
- * @typedef {import('./types.js').RoomEvents} RoomEvents
- * @typedef {import('./types.js').LeaveReason} LeaveReason
- * @typedef {import('./types.js').Data} Data
- * @typedef {import('./types.js').Recipient} Recipient
- * @typedef {import('./types.js').SendOptions} SendOptions
- * @typedef {import('./types.js').Sent} Sent
- * @typedef {import('./types.js').Step} Step
- * @typedef {import('./messages.js').MemberInfo} MemberInfo
- * @typedef {import('./messages.js').Fields} Fields
- * @typedef {import('./signalling.js').Entered} Entered
- */
+/** @import { Data, Delivering, Delivery, Entered, Fields, Host, JoinOptions, LeaveReason, MemberInfo, RoomEvents, SendOptions, Sent, Step } from './types.js' */
+/** @import { Peer } from './member.js' */
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-/** How long a goodbye may take to get out. */
+/** For a goodbye to get out. */
 const FAREWELL_MS = 300
-/** Steps before `join` answers, when nobody can listen yet. */
+/** Steps kept until somebody can listen. */
 const EARLY_STEPS = 100
 
 /** A room one is in. Made by `join`. */
@@ -37,21 +22,26 @@ export class Room extends EventTarget {
   #members = new Map()
   /** @type {Map<string, Peer>} */
   #peers = new Map()
-  /** Who has left by what we saw, while the server has not said so. @type {Map<string, { info: MemberInfo, bye: boolean }>} */
+  /** Who has left, and the server has not said so. @type {Map<string, { info: MemberInfo, bye: boolean }>} */
   #ghosts = new Map()
   #created = false
   #selfId = ''
   /** @type {Step[] | null} */
   #early = []
-  #unwatch = () => {}
+  #away = new AbortController()
   #maxBytes
   /** @type {{ resolve: (room: Room) => void, reject: (error: unknown) => void } | null} */
   #joining = null
+  /** @type {Host} */
+  #host = {
+    config: () => ({ ...this.#options.rtc, iceServers: this.#options.iceServers ?? this.#signalling.iceServers }),
+    signal: (type, to, data) => this.#signalling.send({ type, to, data, ref: to }),
+    emit: (type, detail) => this.#emit(type, detail),
+    left: (member, reason, byServer) => this.#left(member, reason, byServer),
+    send: (data, options) => this.send(data, options),
+  }
 
-  /**
-   * @param {string | null} roomId
-   * @param {JoinOptions} options
-   */
+  /** @param {string | null} roomId @param {JoinOptions} options */
   constructor(roomId, options) {
     super()
     this.#options = options
@@ -60,9 +50,9 @@ export class Room extends EventTarget {
       entered: entered => this.#entered(entered),
       message: message => this.#message(message),
       state: change => this.#signallingChanged(change),
-      step: (kind, text, detail) => this.#step(undefined, kind, text, detail),
+      step: (kind, text, detail) => this.#step(kind, text, detail),
       error: error => this.#emit('error', { error }),
-      refused: error => this.#refused(error),
+      refused: error => this.#joining?.reject(error),
     })
   }
 
@@ -79,7 +69,7 @@ export class Room extends EventTarget {
     return { id: this.#selfId, name: this.#signalling.name }
   }
 
-  /** The others, by their ids. @returns {ReadonlyMap<string, Peer>} */
+  /** @returns {ReadonlyMap<string, Peer>} */
   get peers() {
     return this.#peers
   }
@@ -89,7 +79,7 @@ export class Room extends EventTarget {
   }
 
   /**
-   * Sends a message directly to the peers. Texts keep their order; a large one may be overtaken by later short ones.
+   * Sends a message directly to the peers. Short texts keep their order and overtake large messages.
    * @param {Data} data
    * @param {SendOptions} [options]
    * @returns {Sent}
@@ -98,29 +88,25 @@ export class Room extends EventTarget {
   send(data, { to, onProgress } = {}) {
     const message = new Message(data)
     if (message.bytes > this.#maxBytes) {
-      throw new SwitchboardError('too-large', `A message may have at most ${this.#maxBytes} bytes; this one has ${message.bytes}.`)
+      throw new SwitchboardError('too-large', `At most ${this.#maxBytes} bytes; this message has ${message.bytes}.`)
     }
-    const members = this.#recipients(to)
+    const members = to === undefined ? [...this.#members.values()] : this.#named([to].flat())
     const receipt = new Receipt(message, members.map(({ id }) => id), onProgress)
     for (const member of members) this.#sendTo(member, message, receipt)
     return receipt
   }
 
-  /**
-   * Changes how the others see one.
-   * @param {string} name
-   */
+  /** Changes how the others see one. @param {string} name */
   rename(name) {
     this.#signalling.rename(name)
   }
 
-  /** Says goodbye to everybody and ends all connections. Idempotent. */
+  /** Says goodbye and ends all connections. */
   async leave() {
     if (this.signalling === 'closed') return
-    const channels = this.#farewell()
-    this.#signalling.close()
-    this.#unwatch()
-    await Promise.race([Promise.all(channels.map(drained)), delay(FAREWELL_MS)])
+    const channels = this.#farewell('closed')
+    this.#away.abort()
+    await Promise.race([Promise.all(channels.map(drained)), new Promise(resolve => { setTimeout(resolve, FAREWELL_MS) })])
     this.#dismiss('left')
   }
 
@@ -137,18 +123,14 @@ export class Room extends EventTarget {
     return () => this.removeEventListener(type, wrapped)
   }
 
-  /**
-   * Enters; for `join` alone, once.
-   * @returns {Promise<Room>}
-   */
+  /** For `join` alone. @returns {Promise<Room>} */
   enter() {
     const { signal } = this.#options
     return new Promise((resolve, reject) => {
       this.#joining = { resolve, reject }
       signal?.throwIfAborted()
       signal?.addEventListener('abort', () => {
-        this.#joining?.reject(signal.reason)
-        this.#joining = null
+        reject(signal.reason)
         void this.leave()
       }, { once: true })
       this.#signalling.connect()
@@ -160,11 +142,8 @@ export class Room extends EventTarget {
     const first = this.#joining !== null
     if (!first && this.#selfId !== id) this.#dismiss('gone')
     this.#selfId = id
-    const listed = new Set(members.map(member => member.id))
-    for (const member of [...this.#members.values()]) {
-      if (listed.has(member.id)) member.signallingOpened()
-      else this.#unlisted(member)
-    }
+    const listed = new Set(members.map(({ id }) => id))
+    for (const member of [...this.#members.values()]) if (!listed.has(member.id)) member.unlisted()
     for (const ghost of this.#ghosts.keys()) if (!listed.has(ghost)) this.#ghosts.delete(ghost)
     for (const info of members) {
       if (this.#members.has(info.id)) this.#known(info)
@@ -172,33 +151,7 @@ export class Room extends EventTarget {
     }
     if (!first) return
     this.#created = created
-    this.#settleIn()
-  }
-
-  /** Somebody the server does not know of (any more, or yet). @param {Member} member */
-  #unlisted(member) {
-    if (member.state === 'connecting') member.leave('lost', true)
-    else member.unvouch()
-  }
-
-  #settleIn() {
-    let then = performance.now()
-    const ticking = setInterval(() => {
-      const now = performance.now()
-      // A computer that slept was not listening: that time does not count.
-      this.#tick(Math.min(now - then, 1500))
-      then = now
-    }, 1000)
-    const unwatch = watchPage({
-      hidden: () => this.#pageHidden(),
-      shown: () => this.#signalling.connect(),
-      looked: () => this.#signalling.check(),
-      networkChanged: () => this.#networkChanged(),
-    })
-    this.#unwatch = () => {
-      clearInterval(ticking)
-      unwatch()
-    }
+    this.#watch()
     this.#joining?.resolve(this)
     this.#joining = null
     setTimeout(() => {
@@ -208,49 +161,67 @@ export class Room extends EventTarget {
     })
   }
 
-  /** @param {number} ms */
-  #tick(ms) {
-    this.#signalling.tick(ms)
-    for (const member of [...this.#members.values()]) member.tick(ms, navigator.onLine !== false)
+  #watch() {
+    const { signal } = this.#away
+    let then = performance.now()
+    const ticking = setInterval(() => {
+      const now = performance.now()
+      // While the computer slept it did not listen.
+      const ms = Math.min(now - then, 1500)
+      then = now
+      this.#signalling.tick(ms)
+      for (const member of [...this.#members.values()]) member.tick(ms, navigator.onLine)
+    }, 1000)
+    signal.addEventListener('abort', () => clearInterval(ticking))
+    const check = () => this.#signalling.check()
+    const changed = () => {
+      this.#step('network-changed', 'The network has changed.')
+      check()
+      for (const member of this.#members.values()) member.networkChanged()
+    }
+    addEventListener('pagehide', () => {
+      this.#farewell('lost')
+      this.#dismiss('left')
+    }, { signal })
+    addEventListener('pageshow', ({ persisted }) => { if (persisted) this.#signalling.connect() }, { signal })
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) check() }, { signal })
+    addEventListener('online', changed, { signal })
+    const { connection } = /** @type {Navigator & { connection?: EventTarget & { type?: string } }} */ (navigator)
+    let type = connection?.type
+    connection?.addEventListener('change', () => {
+      // It tells of estimated speeds too.
+      if (type === connection.type) return check()
+      type = connection.type
+      changed()
+    }, { signal })
   }
 
-  /** @param {SwitchboardError} error */
-  #refused(error) {
-    this.#joining?.reject(error)
-    this.#joining = null
-  }
-
-  /**
-   * About a peer, or from one.
-   * @param {Fields & { type: string }} message
-   */
-  #message(message) {
-    switch (message.type) {
+  /** @type {import('./types.js').SignallingListener['message']} */
+  #message({ type, from, data, peer, id, name, reason }) {
+    const member = this.#members.get(id)
+    switch (type) {
       case 'offer':
       case 'answer':
-      case 'candidate': return this.#signal(message.type, readId(message['from']), message['data'])
-      case 'peer-joined': return this.#came(readMember(message['peer']))
-      case 'peer-left': return this.#serverLeft(readId(message['id']), message['reason'])
-      case 'peer-away': return this.#members.get(readId(message['id']))?.lostSocket()
-      case 'peer-back': return this.#back(readId(message['id']))
-      case 'peer-renamed': return this.#renamed(readId(message['id']), string(message, 'name').slice(0, 256))
-      case 'undelivered': return this.#step(this.#members.get(string(message, 'to')), 'undelivered', 'The server could not pass a message on.', message)
-      default: this.#step(undefined, 'unknown-message', `The server sent “${message.type.slice(0, 64)}”, which this version does not know.`)
+      case 'candidate': return this.#signal(type, from, data)
+      case 'peer-joined': return this.#came(peer)
+      case 'peer-away': return member?.lostSocket()
+      case 'peer-back': return this.#back(id)
+      case 'peer-renamed': return this.#renamed(id, name)
+      case 'peer-left':
+        this.#ghosts.delete(id)
+        return member?.serverLeft(reason === 'left' || reason === 'removed' ? reason : 'lost')
+      default: this.#step('unknown-message', `The server sent “${type.slice(0, 64)}”`)
     }
   }
 
-  /**
-   * @param {'offer' | 'answer' | 'candidate'} type
-   * @param {string} from
-   * @param {unknown} data
-   */
+  /** @param {'offer' | 'answer' | 'candidate'} type @param {string} from @param {unknown} data */
   #signal(type, from, data) {
-    // Whoever offers is there, unless it said goodbye since: then the offer was overtaken.
+    // Whoever offers is there; but a goodbye may have overtaken the offer.
     const ghost = this.#ghosts.get(from)
     if (type === 'offer' && ghost && !ghost.bye) this.#meet(ghost.info, false, true)
     const member = this.#members.get(from)
     if (member) member.receive({ type, data })
-    else this.#step(undefined, `${type}-ignored`, `From ${from}, who is not here.`)
+    else this.#step(`${type}-ignored`, `From ${from}, who is not here.`)
   }
 
   /** @param {MemberInfo} info */
@@ -259,11 +230,12 @@ export class Room extends EventTarget {
     else this.#meet(info, this.#options.offerer !== 'newcomer' || info.dialect === 'socket.io', true)
   }
 
-  /** Somebody who was here all along, seen by the server again. @param {MemberInfo} info */
+  /** @param {MemberInfo} info */
   #known({ id, name, away }) {
     this.#renamed(id, name)
-    if (away) this.#members.get(id)?.lostSocket()
-    else this.#members.get(id)?.vouch()
+    const member = this.#members.get(id)
+    if (away) member?.lostSocket()
+    else member?.vouch()
   }
 
   /** @param {string} id */
@@ -273,19 +245,7 @@ export class Room extends EventTarget {
     else this.#members.get(id)?.vouch()
   }
 
-  /**
-   * @param {string} id
-   * @param {unknown} reason
-   */
-  #serverLeft(id, reason) {
-    this.#ghosts.delete(id)
-    this.#members.get(id)?.serverLeft(reason === 'left' || reason === 'removed' ? reason : 'lost')
-  }
-
-  /**
-   * @param {string} id
-   * @param {string} name
-   */
+  /** @param {string} id @param {string} name */
   #renamed(id, name) {
     const member = this.#members.get(id)
     if (!member || member.name === name) return
@@ -294,46 +254,22 @@ export class Room extends EventTarget {
     this.#emit('renamed', { peer: member.peer, name, was })
   }
 
-  /**
-   * @param {MemberInfo} info
-   * @param {boolean} offer  Whether it is our turn.
-   * @param {boolean} tell  Those who were here before us are not told.
-   */
+  /** @param {MemberInfo} info @param {boolean} offer  Whether it is our turn. @param {boolean} tell  Not of those who were here before us. */
   #meet(info, offer, tell) {
     if (info.id === this.#selfId) return
     this.#ghosts.delete(info.id)
-    const member = new Member(info, { selfId: this.#selfId, maxBytes: this.#maxBytes }, {
-      config: () => this.#config(),
-      signal: (type, to, data) => this.#signalling.send({ type, to, data, ref: to }),
-      connection: ({ peer, connection }) => this.#emit('connection', { peer, connection }),
-      state: ({ peer, state }, was) => this.#emit('peerstate', { peer, state, was }),
-      left: (left, reason, byServer) => this.#left(left, reason, byServer),
-      message: ({ peer }, { id, data, at }) => this.#emit('message', {
-        peer, data, id, sentAt: date(at), receivedAt: new Date(), binary: typeof data !== 'string',
-      }),
-      progress: ({ peer }, id, received, total) => this.#emit('progress', { peer, id, received, total }),
-      track: ({ peer }, { track, streams }) => this.#emit('track', { peer, track, streams }),
-      step: (at, kind, text, detail) => this.#step(at, kind, text, detail),
-      error: (_at, error) => this.#emit('error', { error }),
-    })
+    const member = new Member(info, this.#selfId, this.#maxBytes, this.#host)
     const { peer } = member
-    senders.set(peer, (data, options) => this.send(data, options))
     this.#members.set(info.id, member)
     this.#peers.set(info.id, peer)
     if (tell) this.#emit('peer', { peer })
     member.begin(offer)
   }
 
-  /**
-   * @param {Member} member
-   * @param {LeaveReason} reason
-   * @param {boolean} byServer
-   */
-  #left(member, reason, byServer) {
-    if (this.#members.get(member.id) !== member) return
-    this.#members.delete(member.id)
-    this.#peers.delete(member.id)
-    const { id, name, dialect, peer } = member
+  /** @param {Member} member @param {LeaveReason} reason @param {boolean} byServer */
+  #left({ id, name, dialect, peer }, reason, byServer) {
+    this.#members.delete(id)
+    this.#peers.delete(id)
     if (!byServer) this.#ghosts.set(id, { info: { id, name, dialect, away: false }, bye: reason === 'left' })
     this.#emit('peerleft', { peer, reason })
   }
@@ -341,25 +277,13 @@ export class Room extends EventTarget {
   /** @param {RoomEvents['signalling']} change */
   #signallingChanged(change) {
     this.#emit('signalling', change)
-    if (change.state === 'lost') for (const member of this.#members.values()) member.unvouch()
+    if (change.state === 'lost') for (const member of this.#members.values()) member.vouched = false
   }
 
-  #networkChanged() {
-    this.#step(undefined, 'network-changed', 'The network has changed.')
-    this.#signalling.check()
-    for (const member of this.#members.values()) member.networkChanged()
-  }
-
-  /** The page goes, perhaps for ever: whoever can be told is told now. */
-  #pageHidden() {
-    this.#farewell()
-    this.#signalling.pause()
-    this.#dismiss('left')
-  }
-
-  /** @returns {RTCDataChannel[]}  To be closed once they are empty. */
-  #farewell() {
+  /** @param {'closed' | 'lost'} state @returns {RTCDataChannel[]}  To be closed once they are empty. */
+  #farewell(state) {
     for (const member of this.#members.values()) member.farewell()
+    this.#signalling.close(state)
     return [...this.#members.values()].flatMap(({ channel }) => channel ?? [])
   }
 
@@ -369,66 +293,122 @@ export class Room extends EventTarget {
     this.#ghosts.clear()
   }
 
-  /** @returns {RTCConfiguration} */
-  #config() {
-    return { ...this.#options.rtc, iceServers: this.#options.iceServers ?? this.#signalling.iceServers }
-  }
-
-  /** @param {SendOptions['to']} to */
-  #recipients(to) {
-    if (to === undefined) return [...this.#members.values()]
-    const list = /** @type {Recipient[]} */ ([to].flat())
-    return [...new Set(list.map(recipient => typeof recipient === 'string' ? recipient : recipient.id))].map(id => {
+  /** @param {readonly (string | Peer)[]} to */
+  #named(to) {
+    return [...new Set(to.map(peer => typeof peer === 'string' ? peer : peer.id))].map(id => {
       const member = this.#members.get(id)
       if (member) return member
-      throw new SwitchboardError('peer-not-found', `Nobody with the id ${id} is in the room.`)
+      throw new SwitchboardError('peer-not-found', `Nobody here has the id ${id}.`)
     })
   }
 
-  /**
-   * @param {Member} member
-   * @param {Message} message
-   * @param {Receipt} receipt
-   */
+  /** @param {Member} member @param {Message} message @param {Receipt} receipt */
   #sendTo(member, message, receipt) {
     const { id, peer } = member
-    const fail = (/** @type {SwitchboardError} */ error) => this.#emit('error', { error })
+    /** @type {Delivering} */
+    const recipient = {
+      changed: (state, final) => {
+        receipt.changed(id, state, final)
+        this.#emit('delivery', { id: message.id, peer, state })
+      },
+      progressed: bytes => receipt.progressed(id, bytes),
+      failed: error => this.#emit('error', { error }),
+    }
     try {
-      member.send(message, {
-        changed: (state, final) => {
-          receipt.changed(id, state, final)
-          this.#emit('delivery', { id: message.id, peer, state })
-        },
-        progressed: bytes => receipt.progressed(id, bytes),
-        failed: fail,
-      })
+      member.send(message, recipient)
     } catch (error) {
-      if (!(error instanceof SwitchboardError)) throw error
-      receipt.changed(id, 'failed', true)
-      this.#emit('delivery', { id: message.id, peer, state: 'failed' })
-      fail(error)
+      recipient.changed('failed', true)
+      recipient.failed(/** @type {SwitchboardError} */ (error))
     }
   }
 
-  /**
-   * @param {Member | undefined} member
-   * @param {string} kind
-   * @param {string} text
-   * @param {object} [detail]
-   */
-  #step(member, kind, text, detail) {
-    const step = { time: new Date(), kind, text, ...member && { peer: member.peer }, ...detail && { detail } }
-    if (this.#early === null) this.#emit('step', step)
-    else if (this.#early.length < EARLY_STEPS) this.#early.push(step)
+  /** @param {string} kind @param {string} text @param {object} [detail] */
+  #step(kind, text, detail) {
+    this.#emit('step', { time: new Date(), kind, text, ...detail && { detail } })
   }
 
-  /**
-   * @template {keyof RoomEvents} T
-   * @param {T} type
-   * @param {RoomEvents[T]} detail
-   */
+  /** @template {keyof RoomEvents} T @param {T} type @param {RoomEvents[T]} detail */
   #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }))
+    if (type !== 'step' || this.#early === null) this.dispatchEvent(new CustomEvent(type, { detail }))
+    else if (this.#early.length < EARLY_STEPS) this.#early.push(/** @type {Step} */ (detail))
+  }
+}
+
+/** A message on its way out; recipients read it piece by piece. */
+export class Message {
+  id = randomId()
+  at = Date.now()
+  /** @type {string | null} The text, where there is one. */
+  text = null
+  /** @type {Uint8Array | Blob} */
+  #source
+
+  /** @param {Data} data  Copied: later changes by the caller do not reach the recipients. */
+  constructor(data) {
+    if (typeof data === 'string') {
+      this.text = data
+      this.#source = new TextEncoder().encode(data)
+    } else if (data instanceof Blob) this.#source = data
+    else if (data instanceof ArrayBuffer) this.#source = new Uint8Array(data.slice(0))
+    else if (ArrayBuffer.isView(data)) this.#source = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice()
+    else throw new SwitchboardError('bad-data', 'Send a string, an ArrayBuffer, a view of one or a Blob.')
+  }
+
+  get binary() {
+    return this.text === null
+  }
+
+  get bytes() {
+    return this.#source instanceof Blob ? this.#source.size : this.#source.length
+  }
+
+  /** Whether it travels in one frame. */
+  get short() {
+    return this.text !== null && this.text.length <= SHORT_TEXT
+  }
+
+  /** @param {number} from @param {number} to @returns {Uint8Array | Promise<Uint8Array>} */
+  read(from, to) {
+    if (this.#source instanceof Blob) return this.#source.slice(from, to).arrayBuffer().then(buffer => new Uint8Array(buffer))
+    return this.#source.subarray(from, to)
+  }
+}
+
+/** @implements {Sent} */
+export class Receipt {
+  id
+  /** @type {Map<string, Delivery>} */
+  to
+  /** @type {Promise<void>} */
+  done
+  #total
+  #onProgress
+  /** @type {Map<string, number>} Bytes handed to the channels of those that are not settled. */
+  #handed
+  #finish = () => {}
+
+  /** @param {Message} message @param {string[]} to @param {((sent: number, total: number) => void) | undefined} onProgress */
+  constructor({ id, bytes }, to, onProgress) {
+    this.id = id
+    this.#total = bytes
+    this.#onProgress = onProgress
+    this.to = new Map(to.map(peer => [peer, 'queued']))
+    this.#handed = new Map(to.map(peer => [peer, 0]))
+    this.done = new Promise(resolve => { this.#finish = resolve })
+    if (to.length === 0) this.#finish()
+  }
+
+  /** @param {string} peer @param {Delivery} state @param {boolean} final */
+  changed(peer, state, final) {
+    this.to.set(peer, state)
+    if (final && this.#handed.delete(peer) && this.#handed.size === 0) this.#finish()
+  }
+
+  /** @param {string} peer @param {number} bytes */
+  progressed(peer, bytes) {
+    if (!this.#handed.has(peer)) return
+    this.#handed.set(peer, bytes)
+    this.#onProgress?.(Math.min(...this.#handed.values()), this.#total)
   }
 }
 
@@ -447,32 +427,16 @@ function socketUrl(server) {
   try {
     const url = new URL(server ?? new URL('..', import.meta.url))
     url.protocol = url.protocol.replace('http', 'ws')
-    if (!url.pathname.endsWith('/')) url.pathname += '/'
     url.search = url.hash = ''
-    return new URL('ws', url).href
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/ws`
+    return url.href
   } catch (cause) {
     throw new SwitchboardError('bad-server', `“${server}” is not the address of a server.`, cause)
   }
 }
 
-/**
- * A peer's clock says what it likes.
- * @param {number} at
- */
-function date(at) {
-  const time = new Date(at)
-  return Number.isNaN(time.getTime()) ? null : time
-}
-
-/** @param {number} ms */
-const delay = ms => new Promise(resolve => { setTimeout(resolve, ms) })
-
-/**
- * Closes a channel and waits for what it still had to send.
- * @param {RTCDataChannel} channel
- */
+/** Lets out what is still to be sent. @param {RTCDataChannel} channel */
 const drained = channel => new Promise(resolve => {
-  if (channel.readyState === 'closed') return resolve(undefined)
-  channel.addEventListener('close', resolve, { once: true })
+  channel.addEventListener('close', resolve)
   channel.close()
 })

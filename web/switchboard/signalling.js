@@ -1,42 +1,19 @@
 //! The way to the server: one WebSocket after another, each greeted, put into the room, watched, and replaced when it is
 //! lost. It keeps one's identity (id and resume token) and knows nothing of connections between peers.
 
-import { SwitchboardError } from './errors.js'
-import { readMembers, readMessage, readWelcome, string } from './messages.js'
+import { ours, readMessage, SwitchboardError } from './wire.js'
 
-/**
- * @typedef {import('./types.js').SignallingState} SignallingState
- * @typedef {import('./messages.js').Fields} Fields
- * @typedef {import('./messages.js').MemberInfo} MemberInfo
- * @typedef {import('./messages.js').Welcome} Welcome
- */
-
-/**
- * @typedef {object} Entered
- * @property {string} id  One's own; another than before where the server did not know it any more.
- * @property {string} room
- * @property {boolean} created
- * @property {MemberInfo[]} members
- */
-
-/**
- * @typedef {object} SignallingListener
- * @property {(entered: Entered) => void} entered  One is in the room, for the first time or again.
- * @property {(message: Fields & { type: string }) => void} message  About peers, or from one.
- * @property {(change: { state: SignallingState, was: SignallingState, reason?: string, retryInMs?: number }) => void} state
- * @property {(kind: string, text: string, detail?: object) => void} step
- * @property {(error: SwitchboardError) => void} error
- * @property {(error: SwitchboardError) => void} refused  The first attempt to join failed; it is over.
- */
+/** @import { Fields, MemberInfo, SignallingListener, SignallingState, Welcome } from './types.js' */
 
 /** How long a new socket may take to open, greet and join. */
 const HANDSHAKE_MS = 10_000
-/** A page does not see the server's pings: after this silence it asks, and waits so much longer for the answer. */
+/** After this silence the server is asked, for a page does not see its pings; and so much longer it may take to answer. */
 const QUIET_MS = 10_000
 const ANSWER_MS = 4000
-/** Waits between attempts: doubled each time up to the last, then anything between half and all of it. */
-const RETRY_MS = { first: 500, last: 30_000 }
-/** The server closed us to make way for another socket that has our token. */
+/** Waits between attempts, doubled each time; half of it is chance. */
+const FIRST_RETRY_MS = 500
+const LAST_RETRY_MS = 30_000
+/** Another socket has come with our token. */
 const TAKEN_OVER = 4001
 
 export class Signalling {
@@ -65,10 +42,7 @@ export class Signalling {
   /** @type {number | undefined} */
   #retryMs
 
-  /**
-   * @param {{ url: string, room: string | null, name: string, ifMissing: string | undefined }} options
-   * @param {SignallingListener} listener
-   */
+  /** @param {{ url: string, room: string | null, name: string, ifMissing: string | undefined }} options @param {SignallingListener} listener */
   constructor({ url, room, name, ifMissing }, listener) {
     this.#url = url
     this.room = room
@@ -83,25 +57,21 @@ export class Signalling {
     this.#quietMs = 0
     this.#setState({ state: 'connecting' })
     this.#listener.step('socket-opening', `Connecting to ${this.#url}.`)
-    /** @type {WebSocket} */
-    let socket
     try {
-      socket = new WebSocket(this.#url)
+      this.#socket = new WebSocket(this.#url)
     } catch (cause) {
       return this.#fail(new SwitchboardError('unreachable', `The browser does not connect to ${this.#url}.`, cause))
     }
-    this.#socket = socket
-    this.#timer = setTimeout(() => this.#lost('The server did not answer in time.'), HANDSHAKE_MS)
-    socket.onopen = () => this.#hello()
-    socket.onmessage = ({ data }) => this.#receive(data)
-    socket.onclose = event => this.#closed(event)
+    this.#timer = setTimeout(() => this.#lost('The server does not answer.'), HANDSHAKE_MS)
+    this.#socket.onopen = () => this.#hello()
+    this.#socket.onmessage = ({ data }) => this.#receive(data)
+    this.#socket.onclose = ({ code, reason }) => {
+      if (code === TAKEN_OVER) this.#resume = null
+      this.#lost(this.#goodbye ?? (reason || `The connection to the server was lost (${code}).`))
+    }
   }
 
-  /**
-   * Sends a message to the server.
-   * @param {Fields & { type: string }} message
-   * @returns {boolean}  False where there is no way now.
-   */
+  /** @param {Fields & { type: string }} message @returns {boolean}  False where there is no way now. */
   send(message) {
     return this.state === 'open' && this.#put(message)
   }
@@ -112,16 +82,13 @@ export class Signalling {
     this.send({ type: 'rename', name, ref: '#rename' })
   }
 
-  /** Asks at once whether the server is still there, or tries again at once to reach it. */
+  /** Asks for the server, or tries again, at once. */
   check() {
     if (this.state === 'lost') this.connect()
-    else if (this.state === 'open') this.#quietMs = Math.max(this.#quietMs, QUIET_MS)
+    this.#quietMs = Math.max(this.#quietMs, QUIET_MS)
   }
 
-  /**
-   * Time has passed.
-   * @param {number} ms
-   */
+  /** Time has passed. @param {number} ms */
   tick(ms) {
     if (this.state !== 'open') return
     this.#quietMs += ms
@@ -129,22 +96,15 @@ export class Signalling {
     else if (this.#quietMs >= QUIET_MS) this.#put({ type: 'ping' })
   }
 
-  /** Leaves in good order. */
-  close() {
+  /** Leaves in good order. @param {'closed' | 'lost'} state  `lost` to come back by `connect`. */
+  close(state) {
     this.#put({ type: 'bye' })
     this.#release(1000)
-    this.#setState({ state: 'closed' })
-  }
-
-  /** Leaves in good order, to come back when the page does. */
-  pause() {
-    this.#put({ type: 'bye' })
-    this.#release(1000)
-    this.#setState({ state: 'lost', reason: 'The page was put aside.' })
+    this.#setState({ state })
   }
 
   #hello() {
-    this.#put({ type: 'hello', v: 1, ref: '#hello', ...this.name && { name: this.name }, ...this.#resume !== null && { resume: this.#resume } })
+    this.#put({ type: 'hello', v: 1, ref: '#hello', name: this.name, ...this.#resume !== null && { resume: this.#resume } })
     if (this.#resume === null) this.#join()
   }
 
@@ -159,9 +119,9 @@ export class Signalling {
     try {
       const message = readMessage(data)
       switch (message.type) {
-        case 'welcome': return this.#welcomed(readWelcome(message))
-        case 'joined': return this.#entered(string(message, 'room'), message['created'] === true, readMembers(message))
-        case 'error': return this.#refused(String(message['code']), String(message['message']), message['ref'])
+        case 'welcome': return this.#welcomed(message)
+        case 'joined': return this.#entered(message.room, message['created'] === true, message.members)
+        case 'error': return this.#refused(message.code, message.message, message['ref'])
         case 'goodbye': return this.#dismissed(message)
         case 'pong':
         case 'left':
@@ -169,43 +129,35 @@ export class Signalling {
         default: this.#listener.message(message)
       }
     } catch (error) {
-      this.#listener.error(error instanceof SwitchboardError ? error : new SwitchboardError('internal', String(error), error))
+      this.#listener.error(ours(error))
     }
   }
 
   /** @param {Welcome} welcome */
-  #welcomed({ id, resume, resumed, rooms, iceServers, messageBytes }) {
+  #welcomed({ id, resume, resumed, rooms, iceServers, limits }) {
     const asked = this.#resume !== null
     this.id = id
     this.#resume = resume
     this.iceServers = iceServers
-    this.#messageBytes = messageBytes
-    this.#listener.step('welcome', resumed ? 'The server remembers us.' : 'The server greets us.', { id, iceServers: iceServers.map(({ urls }) => urls) })
+    this.#messageBytes = limits?.messageBytes || this.#messageBytes
+    this.#listener.step('welcome', `The server ${resumed ? 'remembers' : 'greets'} us.`, { id })
     const here = resumed && rooms.find(({ room }) => room === this.room)
     if (here) this.#entered(here.room, false, here.members)
     else if (asked) this.#join()
   }
 
-  /**
-   * @param {string} room
-   * @param {boolean} created
-   * @param {MemberInfo[]} members
-   */
+  /** @param {string} room @param {boolean} created @param {MemberInfo[]} members */
   #entered(room, created, members) {
     clearTimeout(this.#timer)
     this.room = room
     this.#joined = true
     this.#failures = 0
-    this.#listener.step('joined', `In room ${room} with ${members.length} others.`, { room, members })
+    this.#listener.step('joined', `In room ${room}; others: ${members.length}.`, { members })
     this.#setState({ state: 'open' })
     this.#listener.entered({ id: this.id, room, created, members })
   }
 
-  /**
-   * @param {string} code
-   * @param {string} message
-   * @param {unknown} ref  Which message the server speaks of: a peer's id, or one of ours.
-   */
+  /** @param {string} code @param {string} message @param {unknown} ref  Which message is meant: to a peer (its id), or one of `#…`. */
   #refused(code, message, ref) {
     this.#listener.step('server-error', message, { code, ref })
     if (code === 'resume-refused') {
@@ -213,28 +165,22 @@ export class Signalling {
       return this.#hello()
     }
     const error = new SwitchboardError(code, message)
-    if (ref === '#hello' || ref === '#join') return this.#fail(error)
-    if (typeof ref === 'string' && !ref.startsWith('#')) return this.#listener.message({ type: 'undelivered', to: ref, code })
-    if (code !== 'slow-down') this.#listener.error(error)
+    if (ref === '#hello' || ref === '#join') this.#fail(error)
+    // A peer may just have left; a fast sender is only read more slowly.
+    else if (code !== 'slow-down' && code !== 'peer-not-found') this.#listener.error(error)
   }
 
   /** @param {Fields} message */
-  #dismissed({ code, message, retryMs }) {
-    this.#goodbye = typeof message === 'string' ? message : String(code)
-    if (typeof retryMs === 'number' && retryMs >= 0) this.#retryMs = Math.min(retryMs, RETRY_MS.last)
-    this.#listener.step('goodbye', this.#goodbye, { code, retryMs })
-  }
-
-  /** @param {CloseEvent} event */
-  #closed({ code, reason }) {
-    if (code === TAKEN_OVER) this.#resume = null
-    this.#lost(this.#goodbye ?? (reason || (code === 1006 ? 'The connection to the server was lost.' : `The server closed the connection (${code}).`)))
+  #dismissed({ message, retryMs }) {
+    this.#goodbye = String(message)
+    if (typeof retryMs === 'number' && retryMs >= 0) this.#retryMs = Math.min(retryMs, LAST_RETRY_MS)
+    this.#listener.step('goodbye', this.#goodbye)
   }
 
   /** @param {string} reason */
   #lost(reason) {
-    if (!this.#joined) return this.#fail(new SwitchboardError('unreachable', `${new URL(this.#url).host} cannot be reached: ${reason}`))
-    this.#retry(reason)
+    if (this.#joined) this.#retry(reason)
+    else this.#fail(new SwitchboardError('unreachable', `${new URL(this.#url).host} cannot be reached: ${reason}`))
   }
 
   /** Before the first time this is the end; later it is tried again. @param {SwitchboardError} error */
@@ -243,21 +189,20 @@ export class Signalling {
       this.#listener.error(error)
       return this.#retry(error.message)
     }
-    this.#release(1000)
-    this.#setState({ state: 'closed', reason: error.message })
+    this.close('closed')
     this.#listener.refused(error)
   }
 
   /** @param {string} reason */
   #retry(reason) {
     this.#release(4000)
-    const full = Math.min(RETRY_MS.last, RETRY_MS.first * 2 ** this.#failures++)
+    const full = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
     const retryInMs = Math.round(this.#retryMs === undefined ? full * (0.5 + Math.random() / 2) : this.#retryMs + Math.random() * 1000)
     this.#setState({ state: 'lost', reason, retryInMs })
     this.#timer = setTimeout(() => this.connect(), retryInMs)
   }
 
-  /** Lets go of the socket, which may take long to close. @param {number} code */
+  /** @param {number} code */
   #release(code) {
     clearTimeout(this.#timer)
     const socket = this.#socket
@@ -271,12 +216,10 @@ export class Signalling {
   #put(message) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false
     const text = JSON.stringify(message)
-    if (text.length > this.#messageBytes / 3 && new TextEncoder().encode(text).length > this.#messageBytes) {
-      this.#listener.error(new SwitchboardError('too-large', `A message to the server was larger than the ${this.#messageBytes} bytes that it takes.`))
-      return false
-    }
-    this.#socket.send(text)
-    return true
+    const fits = text.length * 3 <= this.#messageBytes || new TextEncoder().encode(text).length <= this.#messageBytes
+    if (fits) this.#socket.send(text)
+    else this.#listener.error(new SwitchboardError('too-large', `The server takes messages of at most ${this.#messageBytes} bytes.`))
+    return fits
   }
 
   /** @param {{ state: SignallingState, reason?: string, retryInMs?: number }} change */

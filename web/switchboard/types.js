@@ -68,8 +68,8 @@
  * @property {object} [detail]
  */
 
-/** @typedef {import('./peer.js').Peer} Peer */
-/** @typedef {import('./errors.js').SwitchboardError} SwitchboardError */
+/** @typedef {import('./member.js').Peer} Peer */
+/** @typedef {import('./wire.js').SwitchboardError} SwitchboardError */
 /** @typedef {string | ArrayBuffer | ArrayBufferView | Blob} Data */
 /** @typedef {string | Peer} Recipient */
 /** @typedef {'queued' | 'sending' | 'sent' | 'delivered' | 'failed'} Delivery */
@@ -78,5 +78,114 @@
 /** @typedef {'connecting' | 'open' | 'lost' | 'closed'} SignallingState */
 /** @typedef {'host' | 'srflx' | 'prflx' | 'relay'} CandidateType */
 /** @typedef {'switchboard' | 'socket.io'} Dialect */
+
+// From here on: between the module's own parts.
+
+/** @typedef {Record<string, unknown>} Fields */
+/** @typedef {{ id: string, name: string, dialect: Dialect, away: boolean }} MemberInfo */
+
+/**
+ * The server's greeting.
+ * @typedef {object} Welcome
+ * @property {string} id
+ * @property {string} resume
+ * @property {boolean} resumed
+ * @property {{ room: string, members: MemberInfo[] }[]} rooms
+ * @property {RTCIceServer[]} iceServers
+ * @property {{ messageBytes?: number }} [limits]
+ */
+
+/**
+ * What a room learns from `Signalling`.
+ * @typedef {object} SignallingListener
+ * @property {(entered: Entered) => void} entered  One is in the room, for the first time or again.
+ * @property {(message: ReturnType<typeof import('./wire.js').readMessage>) => void} message  About peers, or from one.
+ * @property {(change: RoomEvents['signalling']) => void} state
+ * @property {(kind: string, text: string, detail?: object) => void} step
+ * @property {(error: SwitchboardError) => void} error
+ * @property {(error: SwitchboardError) => void} refused  The first attempt to join failed; it is over.
+ */
+
+/**
+ * @typedef {object} Entered
+ * @property {string} id  One's own; another than before where the server did not know it any more.
+ * @property {string} room
+ * @property {boolean} created
+ * @property {MemberInfo[]} members
+ */
+
+/**
+ * What a `Member` asks of its room.
+ * @typedef {object} Host
+ * @property {() => RTCConfiguration} config
+ * @property {(type: SignalType, to: string, data: object) => boolean} signal  False where there is no way now.
+ * @property {<T extends keyof RoomEvents>(type: T, detail: RoomEvents[T]) => void} emit
+ * @property {(member: import('./member.js').Member, reason: LeaveReason, byServer: boolean) => void} left
+ * @property {(data: Data, options: SendOptions) => Sent} send
+ */
+
+/** @typedef {'offer' | 'answer' | 'candidate'} SignalType */
+/** @typedef {{ type: SignalType, data: unknown }} Signal */
+
+/**
+ * @typedef {object} LinkOptions
+ * @property {RTCConfiguration} config
+ * @property {boolean} polite
+ * @property {boolean} foreign  A `socket.io` peer: it makes a new connection for each offer, and so is never renegotiated with.
+ */
+
+/**
+ * What a `Link` asks of its member.
+ * @typedef {object} LinkListener
+ * @property {(type: SignalType, data: object) => boolean} send  To the peer, through the server; false where there is no way now.
+ * @property {(pending: Signal[]) => void} replaced  The counterpart is another connection now: make a new link, give it these.
+ * @property {() => void} changed  The connection's state or the channel.
+ * @property {(event: RTCTrackEvent) => void} track
+ * @property {(kind: string, text: string, detail?: object) => void} step
+ * @property {(error: SwitchboardError) => void} error
+ */
+
+/**
+ * What is said to one peer and heard from it, over one data channel after another.
+ * @typedef {object} Conversation
+ * @property {boolean} plain
+ * @property {(channel: RTCDataChannel, maxMessageSize: number) => void} attach  The channel is open.
+ * @property {() => void} detach
+ * @property {(message: import('./room.js').Message, recipient: Delivering) => void} send
+ * @property {() => void} ping  Asks for a sign of life.
+ * @property {() => void} bye  Says that we leave.
+ * @property {() => void} abandon  The peer left: nothing more will be delivered.
+ */
+
+/**
+ * What a member learns from its conversation.
+ * @typedef {object} ConversationListener
+ * @property {() => void} heard  Any sign of life.
+ * @property {(id: string, data: string | ArrayBuffer, at: number) => void} message
+ * @property {(id: string, received: number, total: number) => void} progress
+ * @property {() => void} bye
+ * @property {(error: SwitchboardError) => void} error
+ */
+
+/**
+ * What becomes of a message on its way to one peer.
+ * @typedef {object} Delivering
+ * @property {(state: Delivery, final: boolean) => void} changed
+ * @property {(bytes: number) => void} progressed
+ * @property {(error: SwitchboardError) => void} failed
+ */
+
+/**
+ * The frames of docs/protocol/channel.md.
+ * @typedef {{ type: 'hello', maxBytes: number, totalBytes: number, streams: number }} Hello
+ * @typedef {{ type: 'text', id: string, text: string, at: number }} Text
+ * @typedef {{ type: 'begin', id: string, stream: number, bytes: number, binary: boolean, at: number }} Begin
+ * @typedef {{ type: 'cancel', stream: number }} Cancel
+ * @typedef {{ type: 'ack', id: string }} Ack
+ * @typedef {{ type: 'refuse', id: string, code: string, message: string }} Refuse
+ * @typedef {{ type: 'ping' | 'pong', n: number }} Beat
+ * @typedef {{ type: 'bye' }} Bye
+ * @typedef {Hello | Text | Begin | Cancel | Ack | Refuse | Beat | Bye} Frame
+ */
 
 export {}

@@ -11,6 +11,8 @@ export async function cuttable(port) {
   let fuse = null
   const track = socket => {
     sockets.add(socket)
+    // Node keeps some that were reset while they were paused; they must not keep the test's process.
+    socket.unref()
     socket.on('error', () => {})
     socket.on('close', () => sockets.delete(socket))
   }
