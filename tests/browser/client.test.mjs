@@ -81,8 +81,12 @@ test('a newcomer may be the one who offers', async () => {
 })
 
 test('both offer at once and end with one connection and one channel', async () => {
-  const pages = await pair({ offerer: 'members' }, { offerer: 'newcomer' })
+  const pages = await Promise.all([openBlank(browser, server.url), openBlank(browser, server.url)])
   const [ann, bob] = pages
+  for (const page of pages) await page.evaluate(deafUntilOffered)
+  await join(ann, null, { offerer: 'members' })
+  await join(bob, await roomOf(ann), { offerer: 'newcomer' })
+  await Promise.all([connected(ann), connected(bob)])
   for (const page of pages) assert.ok((await events(page, 'step')).some(({ kind }) => kind === 'offer-sent'), 'each must have offered')
   await ann.evaluate(() => globalThis.room.send('from ann').done)
   await bob.evaluate(() => globalThis.room.send('from bob').done)
@@ -99,6 +103,30 @@ test('both offer at once and end with one connection and one channel', async () 
   assert.deepEqual(open, [1, 1])
   await close(pages)
 })
+
+/** In the page: holds back what comes from an offer on until an offer of one's own has gone out. */
+function deafUntilOffered() {
+  const { prototype } = WebSocket
+  const { send } = prototype
+  const { set } = Object.getOwnPropertyDescriptor(prototype, 'onmessage')
+  let offered = false
+  let held = []
+  const isOffer = text => JSON.parse(text).type === 'offer'
+  prototype.send = function (text) {
+    send.call(this, text)
+    if (!isOffer(text)) return
+    offered = true
+    for (const deliver of held.splice(0)) deliver()
+  }
+  Object.defineProperty(prototype, 'onmessage', {
+    set(listener) {
+      set.call(this, listener && (event => {
+        if (offered || (held.length === 0 && !isOffer(event.data))) listener(event)
+        else held.push(() => listener(event))
+      }))
+    },
+  })
+}
 
 test('nobody offers, and still they connect', async () => {
   const pages = await pair({ offerer: 'newcomer' }, { offerer: 'members' })
