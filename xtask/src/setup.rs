@@ -67,12 +67,16 @@ pub(crate) fn component(workspace: &Workspace, name: &str, subcommand: &str) -> 
     process::run(process::at_root(workspace, "rustup").args(["component", "add", name]))
 }
 
-/// Finds the browsers; installs Debian's where one is missing and we may.
+/// Finds the browsers, and what lets a test take one off its network; installs Debian's where something is missing.
 pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
     let missing: Vec<&str> =
         [&CHROMIUM, &FIREFOX].iter().filter(|source| source.find().is_none()).map(|source| source.package).collect();
     if !missing.is_empty() {
         install_debian(workspace, &missing)?;
+    }
+    // Tests with network namespaces need `ip` and root; without either they skip themselves and say so.
+    if in_path("ip").is_none() && in_path("apt-get").is_some() && is_root()? {
+        install_debian(workspace, &["iproute2"])?;
     }
     Ok(Browsers { chromium: CHROMIUM.expect()?, firefox: FIREFOX.expect()? })
 }

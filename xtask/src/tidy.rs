@@ -44,6 +44,7 @@ const RULES: &[Rule] = &[
     Rule { name: "todo", check: words::todo },
     Rule { name: "machine", check: paths::machine },
     Rule { name: "links", check: docs::links },
+    Rule { name: "mentions", check: docs::mentions },
     Rule { name: "invariants", check: docs::invariants },
 ];
 

@@ -23,6 +23,23 @@ pub(super) fn links(tree: &Tree, findings: &mut Findings) {
     }
 }
 
+/// Documents that comments and messages of the code point to exist.
+pub(super) fn mentions(tree: &Tree, findings: &mut Findings) {
+    const CODE: &[&str] = &["rs", "js", "mjs", "html", "css", "toml"];
+    for file in tree.files().filter(|file| file.has_extension(CODE) && !file.path().starts_with("xtask/")) {
+        for (number, line) in file.lines() {
+            for (start, _) in line.match_indices("docs/") {
+                let is_path = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+                let rest = &line[start..];
+                let path = &rest[..rest.find(|c| !is_path(c)).unwrap_or(rest.len())];
+                if path.ends_with(".md") && !tree.has(path) {
+                    findings.warning(file, number, format!("there is no `{path}`: write it, or name what is there"));
+                }
+            }
+        }
+    }
+}
+
 /// What `[text](target)`, `[name]: target`, `src="target"` and `srcset="target"` on a line name.
 fn targets(line: &str) -> Vec<&str> {
     let plain = line.split('`').step_by(2);
@@ -177,6 +194,16 @@ mod tests {
         assert_eq!(broken("[a](config.md#tls)").len(), 1);
         assert!(broken("# Here\n[a](#here)").is_empty());
         assert_eq!(broken("[a](#there)").len(), 1);
+    }
+
+    #[test]
+    fn code_points_to_documents_that_exist() {
+        let found = |text: &str| {
+            findings_of("mentions", &[("crates/wire/src/a.rs", text), ("docs/protocol/rooms.md", "# Rooms\n")]).len()
+        };
+        assert_eq!(found("//! Rooms (`docs/protocol/rooms.md`).\n"), 0);
+        assert_eq!(found("//! Rooms (`docs/rooms.md`).\n"), 1);
+        assert_eq!(found("let folder = \"docs/images\";\n"), 0);
     }
 
     fn unfounded(invariant: &str) -> Vec<String> {
