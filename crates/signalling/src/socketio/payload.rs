@@ -204,6 +204,18 @@ pub(super) fn to_ascii(packet: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Undoes the encoding of text that was encoded twice; none if it was encoded once.
+///
+/// socket.io-client 1 writes the UTF-8 bytes of a packet as characters U+0000 to U+00FF. Text that version 2 wrote and that
+/// still looks like this would have to consist of sequences such as `Ã©`, which no description or candidate has.
+pub(super) fn decode_again(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let bytes = text.chars().map(|character| u8::try_from(character).ok()).collect::<Option<Vec<u8>>>()?;
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -286,6 +298,16 @@ mod tests {
         assert!(ascii.is_ascii());
         let read = |bytes: &[u8]| serde_json::from_slice::<Vec<String>>(bytes).expect("JSON");
         assert_eq!(read(&ascii), read(text.as_bytes()));
+    }
+
+    #[test]
+    fn reads_text_that_was_encoded_twice() {
+        let twice = |text: &str| text.bytes().map(char::from).collect::<String>();
+        for text in ["é", "2[\"Žluťoučký 😀\"]", "\u{2028}"] {
+            assert_eq!(decode_again(&twice(text)).as_deref(), Some(text));
+            assert_eq!(decode_again(text), None, "{text} was encoded once");
+        }
+        assert_eq!(decode_again("plain"), None);
     }
 
     /// What a browser with socket.io-client 1 sends.

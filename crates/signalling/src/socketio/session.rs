@@ -17,6 +17,7 @@ use super::handshake::{Fault, Query, Reply, Sid, Transport, write_open};
 use super::limits::{LAST_POLL, UPGRADE_POLL};
 use super::link::{Link, Received};
 use super::packet::{Packet, Protocol};
+use super::payload::decode_again;
 use super::{CloseReason, Delivery};
 use polling::Polling;
 use upgrade::Probe;
@@ -199,6 +200,11 @@ impl Session {
         // The session was closed, or moved, between head and body.
         let Some(payload) = payload else { return Fault::UnknownSession.reply() };
         for packet in payload.packets() {
+            let again = match (packet, self.link.protocol()) {
+                (Ok(Packet::Message(text)), Protocol::V3) => decode_again(text),
+                (Ok(_) | Err(_), Protocol::V3 | Protocol::V4) => None,
+            };
+            let packet = again.as_deref().map_or(packet, |text| Ok(Packet::Message(text)));
             let received = packet.map_err(CloseReason::from).and_then(|packet| self.link.handle_packet(packet, now));
             match received {
                 Ok(Received::Nothing) => {}
