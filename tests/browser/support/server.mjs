@@ -12,9 +12,10 @@ const START_MS = 20_000
 /**
  * Starts the server.
  * @param {number} [port]  The one that it had before, for a restart.
+ * @param {string[]} [flags]  What differs from the defaults.
  */
-export async function startServer(port = 0) {
-  const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`], { stdio: ['ignore', 'pipe', 'pipe'] })
+export async function startServer(port = 0, flags = []) {
+  const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   child.stderr.on('data', data => said.push(data))
   const url = await new Promise((resolve, reject) => {
