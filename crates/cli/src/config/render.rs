@@ -56,6 +56,24 @@ pub(crate) fn reference() -> String {
     page
 }
 
+/// A file as an operator behind a proxy would write it.
+const EXAMPLE: &str = "\
+listen = \"127.0.0.1:3000\"
+public_url = \"https://example.org\"
+
+[log]
+filter = \"info,switchboard_server=debug\"
+
+[limits]
+room_members = 16
+grace = \"1m\"
+
+[[ice_servers]]
+urls = [\"stun:stun.example.org\", \"turn:turn.example.org?transport=udp\"]
+username = \"ann\"
+credential_file = \"/etc/switchboard/turn-password\"
+";
+
 fn introduction() -> String {
     format!(
         "\
@@ -83,6 +101,11 @@ column, and exit code 2. Variables that Kubernetes sets for a service called `sw
 
 Durations are written `\"500ms\"`, `\"30s\"`, `\"1m30s\"`; sizes in bytes or as `\"256KiB\"`. A setting that may be absent takes
 `\"none\"`.
+
+```toml
+{EXAMPLE}```
+
+The same limit in the environment is `SWITCHBOARD_LIMITS__ROOM_MEMBERS=16`, as a flag `--set limits.room_members=16`.
 
 On SIGHUP the server reads all of this again and applies `log.filter`; it names the other settings that changed, which
 need a restart.
@@ -140,6 +163,12 @@ mod tests {
     #[test]
     fn printed_defaults_load_to_the_defaults() {
         assert_eq!(load(&Settings::default().to_toml(Secrets::Hide)), Raw::default());
+    }
+
+    #[test]
+    fn the_example_of_the_reference_page_loads() {
+        let found = file::apply(Path::new("example.toml"), EXAMPLE, &mut Raw::default());
+        assert_eq!((found.problems, found.origins.len()), (vec![], 6));
     }
 
     #[test]
