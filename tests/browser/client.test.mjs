@@ -164,7 +164,9 @@ test('one page can be in a room twice', async () => {
     const first = await join(null)
     first.on('peer', ({ peer }) => peer.send('to myself'))
     const second = await join(first.id)
-    return await new Promise(resolve => second.on('message', ({ data }) => resolve(data)))
+    globalThis.trace = []
+    for (const [at, room] of [['first', first], ['second', second]]) room.on('step', ({ kind, text }) => globalThis.trace.push(at + ' ' + kind + ' ' + text))
+    return await Promise.race([new Promise(resolve => second.on('message', ({ data }) => resolve(data))), new Promise(resolve => setTimeout(() => resolve(globalThis.trace.join('\n')), 15000))])
   })
   assert.equal(texts, 'to myself')
   await close([page])
