@@ -47,7 +47,7 @@ async fn get_with(server: &TestServer, path: &str, header: (&str, &str)) -> swit
 async fn the_module_can_be_imported_from_listed_origins_only() {
     let listed = Origins::Listed(vec!["https://app.example".into()]);
     let server = TestServer::with(|config| config.origins = listed).await;
-    for path in ["/switchboard.js", "/switchboard/errors.js"] {
+    for path in ["/switchboard.js", "/switchboard/room.js"] {
         let friend = get_with(&server, path, ("Origin", "https://app.example")).await;
         assert_eq!(friend.header("access-control-allow-origin"), Some("https://app.example"), "{path}");
         let stranger = get_with(&server, path, ("Origin", "https://evil.example")).await;
