@@ -13,6 +13,7 @@ use anyhow::{Result, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU64;
@@ -20,6 +21,8 @@ use std::num::NonZeroU64;
 /// Few enough that an open loop's next sending is not held up by receiving.
 const EVENTS: usize = 64;
 const CHUNK: usize = 64 * 1024;
+/// What the timer is called in the epoll set.
+const TIMER: u64 = u64::MAX;
 /// Members connect from this many loopback addresses: more ports than one address has.
 const SOURCES: usize = 16;
 
@@ -31,12 +34,17 @@ pub(crate) struct Generator {
     share: Share,
     links: Vec<Link>,
     epoll: OwnedFd,
+    /// Wakes the loop to the nanosecond; the timeout of `epoll_wait` counts in milliseconds, and would make an open loop
+    /// send in bursts.
+    timer: OwnedFd,
     tally: Tally,
     /// Messages handed to the kernel, or to a link's queue, and messages back, over the whole run.
     sent: u64,
     received: u64,
     /// Distance of the time's digits from the end of a relayed message; known after the first.
     from_end: usize,
+    /// What the timer is set to, in the schedule's time.
+    alarm: u64,
     /// Open loop: the number of the next message.
     next: u64,
     /// What is written after the frames of one reading, kept for its capacity.
@@ -51,14 +59,17 @@ impl Generator {
             load: workload.load,
             links: Vec::with_capacity(share.pairs * 2),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?,
             tally: Tally::new(),
             sent: 0,
             received: 0,
             from_end: 0,
+            alarm: 0,
             next: share.index as u64,
             replies: Vec::new(),
             share,
         };
+        epoll::add(&generator.epoll, &generator.timer, epoll::EventData::new_u64(TIMER), epoll::EventFlags::IN)?;
         for pair in 0..generator.share.pairs {
             let source = Ipv4Addr::new(127, 0, 1, 1 + (pair % SOURCES) as u8);
             generator.connect_pair(server, source, workload.joined)?;
@@ -105,12 +116,12 @@ impl Generator {
                 }
             }
             self.send_due(schedule)?;
-            let timeout = self.time_to_wait(schedule);
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+            self.set_timer(schedule)?;
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            for event in events.drain(..) {
+            for event in events.drain(..).filter(|event| event.data.u64() != TIMER) {
                 self.on_event(event, schedule, &mut chunk, &mut buffer)?;
             }
         }
@@ -173,12 +184,23 @@ impl Generator {
         (due < schedule.until).then_some(due)
     }
 
-    fn time_to_wait(&self, schedule: &Schedule) -> Timespec {
+    /// Sets the timer to the next message of an open loop, or to the next part of the round. Setting it again also takes
+    /// back that it went off.
+    fn set_timer(&mut self, schedule: &Schedule) -> Result<()> {
         let now = schedule.now();
         let boundaries = [schedule.from, schedule.until, schedule.give_up];
         let boundary = boundaries.into_iter().find(|&time| time > now).unwrap_or(now);
-        let wait = self.next_due(schedule).unwrap_or(boundary).min(boundary).saturating_sub(now);
-        Timespec { tv_sec: (wait / 1_000_000_000) as i64, tv_nsec: (wait % 1_000_000_000) as i64 }
+        let next = self.next_due(schedule).unwrap_or(boundary).min(boundary);
+        if next == self.alarm && next > now {
+            return Ok(());
+        }
+        self.alarm = next;
+        // Zero would disarm it.
+        let wait = next.saturating_sub(now).max(1);
+        let it_value = Timespec { tv_sec: (wait / 1_000_000_000) as i64, tv_nsec: (wait % 1_000_000_000) as i64 };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        Ok(())
     }
 
     fn on_event(

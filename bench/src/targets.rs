@@ -51,7 +51,9 @@ fn cpu(measured: &Measured<Figures>, subject: Subject, times: f64) -> Option<Str
         [Subject::Baseline, subject].map(|subject| measured.each(subject, |figures| figures.cpu_micros));
     let ratio = Summary::of_ratios(&theirs, &ours)?;
     let target = format!("{}: {subject} at least {} times less CPU per message", measured.workload, number(times));
-    Some(verdict(ratio.median >= times, &target, &spread(Some(ratio), " ×")))
+    let least = Summary::of_ratios(&theirs, &measured.each(Subject::Floor, |figures| figures.cpu_micros));
+    let least = least.map(|least| format!("; the bare relay {}", spread(Some(least), " ×"))).unwrap_or_default();
+    Some(verdict(ratio.median >= times, &target, &(spread(Some(ratio), " ×") + &least)))
 }
 
 fn rate(measured: &Measured<Figures>, subject: Subject) -> Option<String> {
