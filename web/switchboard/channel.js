@@ -18,7 +18,6 @@ const QUEUED_BYTES = 128 * 1024 * 1024
 const READ_AHEAD = 256 * 1024
 
 const FULL = () => new SwitchboardError('queue-full', 'Too much is waiting for this peer already.')
-
 /** One message to one peer. */
 class Outgoing {
   stream = 0
@@ -478,7 +477,6 @@ export class PlainConversation {
   }
 
   ping() {}
-
   bye() {}
 
   abandon() {
