@@ -99,5 +99,7 @@ export class Client {
   leave() {
     void this.id
     this.socket.disconnect()
+    // Sockets of other namespaces may hold the connection.
+    this.engine?.close()
   }
 }
