@@ -36,7 +36,10 @@ async function behave(room) {
   }
   const use = channel => {
     globalThis.channels.push(channel.label)
-    channel.onopen = () => channel.send('Hi from the sample!')
+    const greet = () => channel.send('Hi from the sample!')
+    // On a loaded machine the channel can be open before the handler is there, and then no event tells.
+    if (channel.readyState === 'open') greet()
+    else channel.onopen = greet
     channel.onmessage = ({ data }) => globalThis.heard.push(data)
     channel.onclose = () => globalThis.heard.push('(closed)')
     globalThis.say = text => channel.send(text)
