@@ -94,8 +94,6 @@ enum Outcome {
     Check(bool),
     /// A suite, with what its runner counted and whether the runner was content.
     Suite { counts: Counts, content: bool },
-    /// There is nothing to run yet, and that is known.
-    NothingYet(&'static str),
 }
 
 /// Runs the steps that `options` asks for; `false` if one of them failed.

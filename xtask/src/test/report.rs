@@ -13,7 +13,6 @@ pub(crate) enum Verdict {
     Passed(Counts),
     /// Counted as one failure at least, whatever the runner had counted when it ended.
     Failed(Counts, String),
-    NothingYet(&'static str),
     NotRun,
 }
 
@@ -26,7 +25,7 @@ impl Verdict {
         match self {
             Self::Passed(counts) => *counts,
             Self::Failed(counts, _) => Counts { failed: counts.failed.max(1), ..*counts },
-            Self::NothingYet(_) | Self::NotRun => Counts::default(),
+            Self::NotRun => Counts::default(),
         }
     }
 }
@@ -38,7 +37,6 @@ impl From<Result<Outcome>> for Verdict {
         match outcome {
             Ok(Outcome::Check(true)) => Self::Passed(Counts { passed: 1, ..none }),
             Ok(Outcome::Check(false)) => Self::Failed(none, "see above".to_owned()),
-            Ok(Outcome::NothingYet(why)) => Self::NothingYet(why),
             Ok(Outcome::Suite { counts, content }) => {
                 if counts.failed > 0 || !content {
                     Self::Failed(counts, "see above".to_owned())
@@ -60,7 +58,6 @@ impl fmt::Display for Verdict {
             Self::Passed(_) if skipped > 0 => write!(f, "ok, {passed} passed, {skipped} skipped"),
             Self::Passed(_) => write!(f, "ok, {passed} passed"),
             Self::Failed(_, why) => write!(f, "FAILED, {passed} passed, {failed} failed: {why}"),
-            Self::NothingYet(why) => write!(f, "none yet: {why}"),
             Self::NotRun => write!(f, "not run: an earlier step failed"),
         }
     }
@@ -149,7 +146,7 @@ mod tests {
     #[test]
     fn nothing_run_is_nothing_shown() {
         let mut report = Report::default();
-        report.add(Step::Interop, Verdict::NothingYet("no files"), None);
+        report.add(Step::Interop, Verdict::NotRun, None);
         assert!(!report.holds());
     }
 }

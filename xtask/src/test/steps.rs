@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::counts::{Counts, Runner};
 use super::{Outcome, Step};
@@ -94,9 +94,6 @@ fn fuzz(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn types(workspace: &Workspace) -> Result<Outcome> {
-    if !workspace.path("web/tsconfig.json").exists() {
-        return Ok(Outcome::NothingYet("web/ has no tsconfig.json"));
-    }
     setup::npm_packages(workspace)?;
     check(at_root(workspace, "tests/node_modules/.bin/tsc").args([
         "--project",
@@ -107,9 +104,6 @@ fn types(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn size(workspace: &Workspace) -> Result<Outcome> {
-    if !workspace.path("web/switchboard.js").exists() {
-        return Ok(Outcome::NothingYet("web/ has no switchboard.js"));
-    }
     check(at_root(workspace, "node").args(["tests/client-size.mjs", "web/switchboard.js"]))
 }
 
@@ -117,9 +111,7 @@ fn size(workspace: &Workspace) -> Result<Outcome> {
 /// on two cores would measure each other.
 fn javascript(workspace: &Workspace, name: &str) -> Result<Outcome> {
     let files = test_files(workspace, name)?;
-    if files.is_empty() {
-        return Ok(Outcome::NothingYet("no *.test.mjs in its folder"));
-    }
+    ensure!(!files.is_empty(), "there is no *.test.mjs in tests/{name}; a suite without tests shows nothing");
     setup::npm_packages(workspace)?;
     let browsers = setup::browsers(workspace)?;
     let mut node = at_root(workspace, "node");
