@@ -1,0 +1,10 @@
+//! STUN (RFC 8489) and TURN (RFC 8656) as state machines.
+//!
+//! The server's half is an engine per worker: a packet and the time go in, a [`Verdict`] comes out. Deliberately without
+//! sockets, clocks, tasks and global randomness: whoever runs it owns those. It knows users, but nothing of rooms.
+
+mod ids;
+mod packet;
+
+pub use ids::{Client, Now, RelayAddress, RelayId, Via, WorkerId};
+pub use packet::{HEADROOM, Host, OpenError, Packet, TAILROOM, Verdict};
