@@ -1,17 +1,19 @@
-//! Who a request comes from, where proxies stand between.
+//! Who a request comes from and by which name it reached the server, where proxies stand between.
 //!
 //! Each proxy appends the address that it saw to `X-Forwarded-For`, so the entries can be believed from the right as far
 //! as the proxies are trusted; what stands further left may be the client's invention.
 
 use std::net::IpAddr;
 
+use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-use switchboard_signalling::core::ClientAddr;
+use switchboard_signalling::core::{ClientAddr, HostName};
 
 use crate::config::is_in;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The rightmost address that is not a trusted proxy's; `peer` if that is not trusted itself.
 pub fn client_addr(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddr {
@@ -27,6 +29,18 @@ pub fn client_addr(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Clie
         client = address;
     }
     ClientAddr::new(client)
+}
+
+/// The name by which a client reached the server: the one that the first of the proxies was asked for, if `peer` is a
+/// trusted one and says so, else the one of the request. None if it is no name that can stand in a URL.
+///
+/// A client that gets a lie past its proxies deceives itself alone: the name comes back to it in URLs and goes nowhere
+/// else.
+pub(crate) fn host_name(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<HostName> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let forwarded = text(&FORWARDED_HOST).filter(|_| is_in(trusted, peer));
+    let forwarded = forwarded.and_then(|hosts| hosts.split(',').next()).map(str::trim);
+    forwarded.and_then(HostName::from_authority).or_else(|| HostName::from_authority(text(&HOST)?))
 }
 
 /// An address, as some proxies write it with a port.
@@ -49,6 +63,25 @@ mod tests {
         }
         let trusted = ["127.0.0.0/8".parse().expect("network"), "10.0.0.0/8".parse().expect("network")];
         client_addr(peer.parse().expect("address"), &headers, &trusted).ip().to_string()
+    }
+
+    fn host(peer: &str, headers: &[(HeaderName, &'static str)]) -> Option<String> {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+        let trusted = ["127.0.0.0/8".parse().expect("network")];
+        host_name(peer.parse().expect("address"), &headers, &trusted).map(|host| host.to_string())
+    }
+
+    #[test]
+    fn the_host_is_the_requests_own_or_a_trusted_proxys() {
+        let own = (HOST, "inner:3000");
+        assert_eq!(host("192.0.2.1", std::slice::from_ref(&own)).as_deref(), Some("inner"));
+        let forwarded = [own.clone(), (FORWARDED_HOST, "Outer.example:8443, middle.example")];
+        assert_eq!(host("127.0.0.1", &forwarded).as_deref(), Some("outer.example"));
+        assert_eq!(host("::ffff:127.0.0.1", &forwarded).as_deref(), Some("outer.example"));
+        assert_eq!(host("192.0.2.1", &forwarded).as_deref(), Some("inner"), "a stranger's word");
+        assert_eq!(host("127.0.0.1", &[own, (FORWARDED_HOST, "a b")]).as_deref(), Some("inner"));
+        assert_eq!(host("127.0.0.1", &[(HOST, "a\"b")]), None);
+        assert_eq!(host("127.0.0.1", &[]), None);
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
-use switchboard_signalling::core;
+use switchboard_signalling::core::{self, IceSource};
 
 pub use switchboard_signalling::core::Rate;
 
@@ -129,11 +130,9 @@ impl Config {
         }
     }
 
-    /// The part that the signalling core keeps to.
-    pub(crate) fn core(&self) -> core::Config {
+    /// The part that the signalling core keeps to; it asks `ice` for ICE servers.
+    pub(crate) fn core(&self, ice: Arc<dyn IceSource>) -> core::Config {
         let limits = &self.limits;
-        // Serialising our own types has no way to fail: string keys only, no IO.
-        let ice_servers = serde_json::value::to_raw_value(&self.ice_servers).unwrap_or_default();
         core::Config {
             connections: limits.connections,
             connections_per_address: limits.connections_per_address,
@@ -148,7 +147,7 @@ impl Config {
             in_all: limits.messages_in_all,
             away_messages: limits.away_messages,
             away_bytes: limits.away_bytes,
-            ice_servers: ice_servers.into(),
+            ice,
             heartbeat: limits.heartbeat,
             server: concat!("switchboard ", env!("CARGO_PKG_VERSION")).into(),
         }

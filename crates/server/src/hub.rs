@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use switchboard_signalling::core::{self, ClientAddr, Closing, ConnId, Core, Output, Pace, Refusal, Stats};
+use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Output, Pace, Refusal, Stats};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
 use tokio::sync::Notify;
 
@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// Asks for a place for a connection.
-    pub(crate) fn admit(self: &Arc<Self>, from: ClientAddr, dialect: Dialect) -> Result<Admission, Refusal> {
+    pub(crate) fn admit(self: &Arc<Self>, from: impl Into<Caller>, dialect: Dialect) -> Result<Admission, Refusal> {
         let conn = self.with(|state| {
             let conn = state.core.handle_connect(from, dialect, Instant::now())?;
             state.lines.insert(conn, None);

@@ -7,6 +7,7 @@ pub mod config;
 mod doors;
 mod http;
 mod hub;
+mod ice;
 mod listener;
 mod mailbox;
 mod metrics;

@@ -16,6 +16,7 @@ use crate::assets::PackedFiles;
 use crate::config::AdminListen;
 use crate::doors::socketio::Sessions;
 use crate::hub::Hub;
+use crate::ice::IceOffers;
 use crate::listener::{self, Listener};
 use crate::metrics::{self, Metrics};
 use crate::origins::OriginPolicy;
@@ -128,7 +129,8 @@ impl Server {
         let origins = OriginPolicy::new(&config.origins, config.public_url.as_deref())?;
         let (sockets, local) = bind_all(&config.listen)?;
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
-        let hub = Arc::new(Hub::new(config.core()));
+        let ice = Arc::new(IceOffers::new(&config));
+        let hub = Arc::new(Hub::new(config.core(ice)));
         let metrics = Arc::new(Metrics::default());
         let shared = Arc::new(Shared {
             origins,

@@ -10,6 +10,7 @@
 mod address;
 mod config;
 mod greeting;
+mod ice;
 mod membership;
 mod pace;
 mod peer;
@@ -30,10 +31,12 @@ use switchboard_wire::{Instant, PeerId, RoomId};
 
 pub use address::{AddressKey, ClientAddr};
 pub use config::{Config, Rate};
+pub use ice::{Caller, FixedIce, HostName, IceGrant, IceRequest, IceSource};
 pub use pace::Pace;
 pub use stats::{ByDialect, Stats};
 
 use address::Addresses;
+use greeting::Hello;
 use pace::Meter;
 use peer::Peer;
 use timers::{Timer, Timers};
@@ -111,6 +114,8 @@ pub enum Output {
 #[derive(Debug)]
 struct Connection {
     address: AddressKey,
+    /// By which name it reached the server.
+    host: Option<HostName>,
     dialect: Dialect,
     meter: Meter,
     /// Until when the peer is known to have been too fast; it is told so once for each such time.
@@ -179,8 +184,14 @@ impl Core {
     ///
     /// # Errors
     /// The limits on connections, per address (IPv6 by /64) and in all, and the drain.
-    pub fn handle_connect(&mut self, from: ClientAddr, dialect: Dialect, now: Instant) -> Result<ConnId, Refusal> {
-        let address = from.key();
+    pub fn handle_connect(
+        &mut self,
+        from: impl Into<Caller>,
+        dialect: Dialect,
+        now: Instant,
+    ) -> Result<ConnId, Refusal> {
+        let Caller { address, host } = from.into();
+        let address = address.key();
         let admitted = self.admit(address);
         if let Err(refusal) = admitted {
             self.stats.count_refusal(refusal);
@@ -191,8 +202,8 @@ impl Core {
         let deadline = now + self.config.greeting_timeout(dialect);
         self.timers.set(deadline, Timer::Greeting(conn));
         let state = Standing::Expected { deadline };
-        self.connections
-            .insert(conn, Connection { address, dialect, meter: Meter::default(), slow_until: None, state });
+        let connection = Connection { address, host, dialect, meter: Meter::default(), slow_until: None, state };
+        self.connections.insert(conn, connection);
         self.stats.connections[dialect] += 1;
         self.stats.connected_total[dialect] += 1;
         Ok(conn)
@@ -223,13 +234,13 @@ impl Core {
         let cost = if message.is_ok() { 1 } else { MALFORMED_COST };
         let pace = self.charge(conn, cost, now);
         match message {
-            Ok(ClientMessage { request, reference }) => self.handle_request(conn, request, reference),
+            Ok(ClientMessage { request, reference }) => self.handle_request(conn, request, reference, now),
             Err(error) => self.refuse(conn, error.code, error.message, error.reference),
         }
         pace
     }
 
-    fn handle_request(&mut self, conn: ConnId, request: Request<'_>, reference: Option<Reference>) {
+    fn handle_request(&mut self, conn: ConnId, request: Request<'_>, reference: Option<Reference>, now: Instant) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let peer = match &mut connection.state {
             Standing::Greeted { peer, unconfirmed } => {
@@ -245,7 +256,8 @@ impl Core {
                 let deadline = *deadline;
                 match request {
                     Request::Hello { name, resume } => {
-                        self.greet(conn, deadline, name, resume.as_deref(), reference);
+                        let hello = Hello { conn, deadline, reference, now };
+                        self.greet(hello, name, resume.as_deref());
                     }
                     Request::Ping => self.send(conn, ServerMessage::Pong, reference),
                     Request::Bye => self.dismiss(conn, GoodbyeCode::Bye, None),
@@ -262,7 +274,7 @@ impl Core {
                 let message = "This socket has said hello already; open another one to be another peer.";
                 self.refuse(conn, ErrorCode::AlreadyGreeted, message, reference);
             }
-            Request::Join { room, if_missing } => self.join(conn, peer, room, if_missing, reference),
+            Request::Join { room, if_missing } => self.join(conn, peer, (room, if_missing), reference, now),
             Request::Leave { room } => self.leave(conn, peer, &room, reference),
             Request::Signal { kind, to, data } => self.relay(conn, peer, kind, to, data, reference),
             Request::Rename { name } => self.rename(conn, peer, name, reference),
@@ -287,12 +299,13 @@ impl Core {
         }
     }
 
-    /// Does what is due: places held too long, hellos that never came.
+    /// Does what is due: places held too long, hellos that never came, credentials that age.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Greeting(conn) => self.dismiss(conn, GoodbyeCode::HelloTimeout, None),
                 Timer::Grace(peer) => self.depart(peer, LeaveReason::Lost),
+                Timer::Renewal(peer) => self.renew(peer, now),
                 Timer::Address(address) => self.addresses.forget_idle(address, now, &mut self.timers),
             }
         }

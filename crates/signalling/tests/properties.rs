@@ -4,10 +4,11 @@
 mod world;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use switchboard_signalling::core::{Closing, Config, ConnId};
+use switchboard_signalling::core::{Closing, Config, ConnId, IceGrant, IceRequest, IceSource};
 use switchboard_wire::PeerId;
 use switchboard_wire::rooms::{Dialect, ServerMessage};
 use world::{Client, World};
@@ -47,6 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Witness {
     /// (room, peer) pairs that are present for this connection.
     present: HashSet<(String, PeerId)>,
+    /// The rooms that it is in.
+    rooms: HashSet<String>,
     /// The last number that each peer sent to it.
     last: HashMap<PeerId, u64>,
     own: Option<PeerId>,
@@ -59,13 +62,22 @@ impl Witness {
             ServerMessage::Welcome(welcome) => {
                 self.own = Some(welcome.id);
                 for room in &welcome.rooms {
+                    self.rooms.insert(room.room.to_string());
                     self.snapshot(room.room.as_str(), room.members.iter().map(|member| member.id).collect());
                 }
             }
             ServerMessage::Joined { room, members, .. } => {
+                self.rooms.insert(room.to_string());
                 self.snapshot(room.as_str(), members.iter().map(|member| member.id).collect());
             }
-            ServerMessage::Left { room } => self.present.retain(|(held, _)| held != room.as_str()),
+            ServerMessage::Left { room } => {
+                self.rooms.remove(room.as_str());
+                self.present.retain(|(held, _)| held != room.as_str());
+            }
+            ServerMessage::IceServers { room, .. } => {
+                assert!(self.rooms.contains(room.as_str()), "credentials for {room}, which it is not in");
+                assert!(!self.socketio, "credentials for a client that knows none");
+            }
             ServerMessage::PeerJoined { room, peer } => {
                 let new = self.present.insert((room.to_string(), peer.id));
                 assert!(new || self.socketio, "told twice that {} came", peer.id);
@@ -94,6 +106,16 @@ impl Witness {
     fn snapshot(&mut self, room: &str, members: Vec<PeerId>) {
         self.present.retain(|(held, _)| held != room);
         self.present.extend(members.into_iter().map(|member| (room.to_owned(), member)));
+    }
+}
+
+/// Credentials that are renewed about as often as anything else happens.
+#[derive(Debug)]
+struct ShortLived;
+
+impl IceSource for ShortLived {
+    fn grant(&self, _: IceRequest<'_>) -> IceGrant {
+        IceGrant { lifetime: Some(Duration::from_secs(60)), ..IceGrant::default() }
     }
 }
 
@@ -196,7 +218,8 @@ proptest! {
 
     #[test]
     fn departures_are_told_once_and_nothing_leaks(steps in proptest::collection::vec(step(), 1..120)) {
-        let world = World::new(Config { room_members: 4, rooms_per_peer: 2, rooms: 2, ..Config::default() });
+        let ice = Arc::new(ShortLived);
+        let world = World::new(Config { room_members: 4, rooms_per_peer: 2, rooms: 2, ice, ..Config::default() });
         let mut play = Play { world, actors: Vec::new(), witnesses: HashMap::new(), sent: 0 };
         for step in steps {
             play.run(step);

@@ -2,12 +2,11 @@
 //! of the client writes.
 #![allow(missing_docs)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_signalling::socketio::limits::{MAX_PAYLOAD, PACKET_BYTES, PACKETS_PER_PAYLOAD, WAITING_BYTES};
 use switchboard_signalling::socketio::{CloseReason, Fault, Output, Protocol, Query, Reply, Session, Sid, SocketId};
-use switchboard_wire::rooms::{ErrorCode, Limits, Request, ServerMessage, Signal, SignalKind, Welcome};
+use switchboard_wire::rooms::{ErrorCode, IceServers, Limits, Request, ServerMessage, Signal, SignalKind, Welcome};
 use switchboard_wire::{Instant, PeerId};
 
 const PEER: &str = "AAAAAAAAAAAAAAAAAAAA";
@@ -133,7 +132,8 @@ fn welcome() -> ServerMessage {
         resume: String::new(),
         resumed: false,
         rooms: Vec::new(),
-        ice_servers: Arc::from(serde_json::value::to_raw_value(&[(); 0]).expect("JSON")),
+        ice_servers: IceServers::default(),
+        ice_lifetime: None,
         limits: Limits {
             message_bytes: PACKET_BYTES,
             name_chars: 40,

@@ -8,7 +8,7 @@ mod server;
 
 pub use client::{ClientMessage, DecodeError, IfMissing, Reference, Request};
 pub use error::{ErrorCode, GoodbyeCode};
-pub use server::{Dialect, LeaveReason, Limits, Member, RoomSnapshot, ServerMessage, Signal, Welcome};
+pub use server::{Dialect, IceServers, LeaveReason, Limits, Member, RoomSnapshot, ServerMessage, Signal, Welcome};
 
 use serde::Serialize;
 

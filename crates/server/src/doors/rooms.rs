@@ -9,12 +9,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use switchboard_signalling::core::{Closing, ConnId, Refusal};
+use switchboard_signalling::core::{Caller, Closing, ConnId, Refusal};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, ErrorCode, GoodbyeCode, Reference, ServerMessage};
 use tokio::net::TcpStream;
 
-use crate::client_addr::client_addr;
+use crate::client_addr::{client_addr, host_name};
 use crate::http::{Handoff, Peer, sentence};
 use crate::hub::{Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
@@ -40,8 +40,9 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
         Err(refused) => return refuse_handshake(&shared, refused),
     };
     let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
-    let from = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
-    let admission = match shared.hub.admit(from, Dialect::Switchboard) {
+    let address = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
+    let host = host_name(peer, &parts.headers, &shared.config.trusted_proxies);
+    let admission = match shared.hub.admit(Caller { address, host }, Dialect::Switchboard) {
         Ok(admission) => admission,
         Err(refusal) => return refuse_client(refusal),
     };
@@ -202,6 +203,7 @@ pub(crate) fn not_claimable() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use switchboard_signalling::core::FixedIce;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -214,7 +216,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
         let (reading, writing) = listener.accept().await.expect("accepted").0.into_split();
-        let hub = Arc::new(Hub::new(Config::default().core()));
+        let hub = Arc::new(Hub::new(Config::default().core(Arc::new(FixedIce::default()))));
         let from = switchboard_signalling::core::ClientAddr::new(std::net::Ipv4Addr::LOCALHOST.into());
         let admission = hub.admit(from, Dialect::Switchboard).expect("room");
         let line = Arc::new(RoomsLine(Mailbox::new(writing, 1000, Arc::default())));

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use switchboard_wire::limits::{MESSAGE_BYTES, NAME_CHARS};
 use switchboard_wire::rooms::{Dialect, Limits};
+
+use super::ice::{FixedIce, IceSource};
 
 /// How many messages a second, and how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,8 @@ pub struct Config {
     pub away_messages: usize,
     /// Bytes of payload that wait for a peer that is away.
     pub away_bytes: usize,
-    /// What `welcome` tells clients to give to `RTCPeerConnection`: a JSON array.
-    pub ice_servers: Arc<RawValue>,
+    /// Who names the STUN and TURN servers that clients give to `RTCPeerConnection`.
+    pub ice: Arc<dyn IceSource>,
     /// How long a socket may be silent before the shell pings it; told in `welcome`.
     pub heartbeat: Duration,
     /// Name and version of the server, told in `welcome`.
@@ -70,7 +71,7 @@ impl Default for Config {
             in_all: Rate { per_second: 0, burst: 0 },
             away_messages: 64,
             away_bytes: 256 * 1024,
-            ice_servers: Arc::from(RawValue::NULL.to_owned()),
+            ice: Arc::new(FixedIce::default()),
             heartbeat: Duration::from_secs(25),
             server: Cow::Borrowed(concat!("switchboard ", env!("CARGO_PKG_VERSION"))),
         }

@@ -2,8 +2,9 @@
 
 use rand::Rng as _;
 use switchboard_wire::rooms::{Dialect, ErrorCode, IfMissing, LeaveReason, Member, Reference, ServerMessage};
-use switchboard_wire::{PeerId, PeerName, RoomId};
+use switchboard_wire::{Instant, PeerId, PeerName, RoomId};
 
+use super::ice::IceGrant;
 use super::peer::Link;
 use super::{ConnId, Core, Output, Timer};
 
@@ -18,16 +19,20 @@ impl Core {
         &mut self,
         conn: ConnId,
         id: PeerId,
-        room: Option<RoomId>,
-        if_missing: IfMissing,
+        (room, if_missing): (Option<RoomId>, IfMissing),
         reference: Option<Reference>,
+        now: Instant,
     ) {
         let Some(dialect) = self.peers.get(&id).map(|peer| peer.dialect) else { return };
         match self.enter(id, room, if_missing) {
             Ok((room, created)) => {
                 self.stats.joined_total[dialect] += 1;
                 let members = self.others(&room, id);
-                self.send(conn, ServerMessage::Joined { room, created, members }, reference);
+                let IceGrant { servers, lifetime } = self.grant_ice(conn, id, Some(&room));
+                self.plan_renewal(id, lifetime, now);
+                let joined =
+                    ServerMessage::Joined { room, created, members, ice_servers: servers, ice_lifetime: lifetime };
+                self.send(conn, joined, reference);
             }
             Err(NoEntry { code, message }) => {
                 self.stats.join_refused_total[dialect] += 1;
@@ -139,6 +144,7 @@ impl Core {
 
     /// Forgets the peer and tells everybody who knew it, once.
     pub(super) fn depart(&mut self, id: PeerId, reason: LeaveReason) {
+        self.cancel_renewal(id);
         let Some(peer) = self.peers.remove(&id) else { return };
         self.stats.count_departure(reason);
         if let Link::Away(away) = &peer.link {

@@ -20,6 +20,8 @@ pub(super) struct Peer {
     /// What it showed last, until it is known to have received `token`.
     pub(super) previous_token: Option<Token>,
     pub(super) link: Link,
+    /// When its credentials for ICE servers are renewed; none if it is in no room, or if they do not expire.
+    pub(super) renewal: Option<Instant>,
 }
 
 /// How to reach a peer.

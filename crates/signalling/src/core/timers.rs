@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Greeting(ConnId),
     /// The place of the peer was held long enough.
     Grace(PeerId),
+    /// The peer's credentials for ICE servers are half way to their end.
+    Renewal(PeerId),
     /// The address has worked off its debt.
     Address(AddressKey),
 }

@@ -195,6 +195,7 @@ pub fn encode(message: &ServerMessage, protocol: Protocol, out: &mut Vec<u8>) ->
         | (ServerMessage::PeerAway { .. }, _)
         | (ServerMessage::PeerBack { .. }, _)
         | (ServerMessage::PeerRenamed { .. }, _)
+        | (ServerMessage::IceServers { .. }, _)
         | (ServerMessage::Pong, _) => Encoded::Nothing,
     }
 }
@@ -257,7 +258,7 @@ fn write_goodbye(code: GoodbyeCode, out: &mut Vec<u8>) -> Encoded {
 mod tests {
     use proptest::prelude::*;
     use switchboard_wire::RoomId;
-    use switchboard_wire::rooms::{Dialect, LeaveReason, Member};
+    use switchboard_wire::rooms::{Dialect, IceServers, LeaveReason, Member};
 
     use super::*;
 
@@ -338,14 +339,20 @@ mod tests {
     fn says_what_the_sample_says() {
         let room: RoomId = "aUa62LD8NZ".parse().expect("valid");
         let member = Member { id: peer(), name: Default::default(), dialect: Dialect::Switchboard, away: false };
-        let joined = |created| ServerMessage::Joined { room: room.clone(), created, members: vec![member.clone()] };
+        let joined = |created| {
+            let (room, members, ice_servers) = (room.clone(), vec![member.clone()], IceServers::default());
+            ServerMessage::Joined { room, created, members, ice_servers, ice_lifetime: None }
+        };
         assert_eq!(text(&joined(true), Protocol::V4), r#"42["room-created","aUa62LD8NZ"]"#);
         assert_eq!(text(&joined(false), Protocol::V4), "");
         let came = ServerMessage::PeerJoined { room: room.clone(), peer: member.clone() };
         assert_eq!(text(&came, Protocol::V3), format!(r#"42["new-user-joined","{PEER}"]"#));
         let left = ServerMessage::PeerLeft { room: room.clone(), id: peer(), reason: LeaveReason::Lost };
         assert_eq!(text(&left, Protocol::V4), format!(r#"42["user-disconnected","{PEER}"]"#));
-        assert_eq!(text(&ServerMessage::PeerAway { room, id: peer() }, Protocol::V4), "");
+        assert_eq!(text(&ServerMessage::PeerAway { room: room.clone(), id: peer() }, Protocol::V4), "");
+        let ice_servers = IceServers::default();
+        let fresh = ServerMessage::IceServers { room, ice_servers, lifetime: std::time::Duration::from_secs(60) };
+        assert_eq!(text(&fresh, Protocol::V4), "");
         let data = RawValue::from_string(r#"{ "b":1.0 ,"a":"é"}"#.into()).expect("JSON");
         let signal = ServerMessage::Signal(Signal { kind: SignalKind::Candidate, from: peer(), data });
         let expected = format!(r#"42["ice-candidate","{PEER}",{{ "b":1.0 ,"a":"é"}}]"#);

@@ -1,6 +1,7 @@
 //! What the server says.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,11 +50,55 @@ pub struct Member {
 
 /// A room as it is now, seen by one of its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RoomSnapshot {
     /// Which room.
     pub room: RoomId,
     /// The others in it, in the order they came.
     pub members: Vec<Member>,
+    /// What to give to the connections of this room.
+    pub ice_servers: IceServers,
+    /// How long they are good; none if they do not expire.
+    #[serde(rename = "iceLifetimeMs", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_millis")]
+    pub ice_lifetime: Option<Duration>,
+}
+
+/// `RTCIceServer` objects (W3C WebRTC §4.2.5) as a JSON array; shared, and never printed, for there are credentials in it.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct IceServers(Arc<RawValue>);
+
+impl IceServers {
+    /// Wraps a JSON array.
+    pub fn new(servers: Box<RawValue>) -> Self {
+        Self(servers.into())
+    }
+
+    /// The JSON array.
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl Default for IceServers {
+    /// None: peers find each other where no NAT is between them.
+    fn default() -> Self {
+        Self::new(RawValue::from_string("[]".to_owned()).unwrap_or_default())
+    }
+}
+
+impl PartialEq for IceServers {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_json() == other.as_json()
+    }
+}
+
+impl Eq for IceServers {}
+
+impl fmt::Debug for IceServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IceServers(***)")
+    }
 }
 
 /// The limits that a client should know.
@@ -90,8 +135,11 @@ pub struct Welcome {
     pub resumed: bool,
     /// The rooms that one is in, after a resume.
     pub rooms: Vec<RoomSnapshot>,
-    /// `RTCIceServer` objects, as configured.
-    pub ice_servers: Arc<RawValue>,
+    /// What to give to connections of no room in particular.
+    pub ice_servers: IceServers,
+    /// How long they are good; none if they do not expire.
+    #[serde(rename = "iceLifetimeMs", skip_serializing_if = "Option::is_none", serialize_with = "as_optional_millis")]
+    pub ice_lifetime: Option<Duration>,
     /// What one must keep to.
     pub limits: Limits,
     /// Name and version of the server.
@@ -112,6 +160,25 @@ pub enum ServerMessage {
         created: bool,
         /// The others in it, in the order they came.
         members: Vec<Member>,
+        /// What to give to the connections of this room.
+        ice_servers: IceServers,
+        /// How long they are good; none if they do not expire.
+        #[serde(
+            rename = "iceLifetimeMs",
+            skip_serializing_if = "Option::is_none",
+            serialize_with = "as_optional_millis"
+        )]
+        ice_lifetime: Option<Duration>,
+    },
+    /// Fresh credentials, well before the last ones expire.
+    IceServers {
+        /// For the connections of which room.
+        room: RoomId,
+        /// What to give to them from now on.
+        ice_servers: IceServers,
+        /// How long they are good.
+        #[serde(rename = "lifetimeMs", serialize_with = "as_millis")]
+        lifetime: Duration,
     },
     /// The answer to `leave`.
     Left {
@@ -287,6 +354,38 @@ mod tests {
             json(&ServerMessage::goodbye(GoodbyeCode::ShuttingDown, Some(Duration::from_millis(1500))), None),
             r#"{"type":"goodbye","code":"shutting-down","message":"The server is shutting down; connect again in a moment.","retryMs":1500}"#
         );
+    }
+
+    #[test]
+    fn writes_ice_servers_and_how_long_they_are_good() {
+        let room: RoomId = "aUa62LD8NZ".parse().expect("valid");
+        let servers = RawValue::from_string(r#"[{"urls":["stun:a.example"]}]"#.to_owned()).expect("JSON");
+        let ice_servers = IceServers::new(servers);
+        let joined = |ice_lifetime| {
+            let (room, ice_servers) = (room.clone(), ice_servers.clone());
+            json(&ServerMessage::Joined { room, created: true, members: vec![], ice_servers, ice_lifetime }, None)
+        };
+        assert_eq!(
+            joined(Some(Duration::from_secs(60))),
+            r#"{"type":"joined","room":"aUa62LD8NZ","created":true,"members":[],"iceServers":[{"urls":["stun:a.example"]}],"iceLifetimeMs":60000}"#
+        );
+        assert!(!joined(None).contains("iceLifetimeMs"));
+        let lifetime = Duration::from_secs(60);
+        assert_eq!(
+            json(&ServerMessage::IceServers { room: room.clone(), ice_servers: IceServers::default(), lifetime }, None),
+            r#"{"type":"ice-servers","room":"aUa62LD8NZ","iceServers":[],"lifetimeMs":60000}"#
+        );
+        let snapshot = RoomSnapshot { room, members: vec![], ice_servers, ice_lifetime: Some(lifetime) };
+        assert_eq!(
+            serde_json::to_string(&snapshot).expect("serialises"),
+            r#"{"room":"aUa62LD8NZ","members":[],"iceServers":[{"urls":["stun:a.example"]}],"iceLifetimeMs":60000}"#
+        );
+    }
+
+    #[test]
+    fn hides_ice_servers_from_debug_output() {
+        let secret = RawValue::from_string(r#"[{"credential":"hunter2"}]"#.to_owned()).expect("JSON");
+        assert!(!format!("{:?}", IceServers::new(secret)).contains("hunter2"));
     }
 
     #[test]
