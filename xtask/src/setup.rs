@@ -74,11 +74,20 @@ pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
     if !missing.is_empty() {
         install_debian(workspace, &missing)?;
     }
-    // Tests with network namespaces need `ip` and root; without either they skip themselves and say so.
-    if in_path("ip").is_none() && in_path("apt-get").is_some() && is_root()? {
-        install_debian(workspace, &["iproute2"])?;
-    }
+    network_tools(workspace)?;
     Ok(Browsers { chromium: CHROMIUM.expect()?, firefox: FIREFOX.expect()? })
+}
+
+/// Installs what makes network namespaces and the routers between them, where we may. Tests that need them need root as
+/// well; without either they skip themselves and say so.
+pub(crate) fn network_tools(workspace: &Workspace) -> Result<()> {
+    const TOOLS: &[(&str, &str)] = &[("ip", "iproute2"), ("nft", "nftables")];
+    let missing: Vec<&str> =
+        TOOLS.iter().filter(|(program, _)| in_path(program).is_none()).map(|(_, package)| *package).collect();
+    if missing.is_empty() || in_path("apt-get").is_none() || !is_root()? {
+        return Ok(());
+    }
+    install_debian(workspace, &missing)
 }
 
 fn install_debian(workspace: &Workspace, packages: &[&str]) -> Result<()> {

@@ -53,6 +53,8 @@ pub(crate) enum Step {
     Browser,
     /// The official clients of each dialect
     Interop,
+    /// Pages behind every kind of NAT; skipped where network namespaces are not allowed
+    Nat,
 }
 
 impl Step {
@@ -69,12 +71,13 @@ impl Step {
             Self::Size => "client size",
             Self::Browser => "browser suite",
             Self::Interop => "interop suite",
+            Self::Nat => "NAT lab",
         }
     }
 
     fn needs_binary(self) -> bool {
         match self {
-            Self::Browser | Self::Interop => true,
+            Self::Browser | Self::Interop | Self::Nat => true,
             Self::Fmt
             | Self::Tidy
             | Self::Build
@@ -94,6 +97,8 @@ enum Outcome {
     Check(bool),
     /// A suite, with what its runner counted and whether the runner was content.
     Suite { counts: Counts, content: bool },
+    /// This machine does not allow it, for the reason given.
+    Skipped(String),
 }
 
 /// Runs the steps that `options` asks for; `false` if one of them failed.

@@ -13,6 +13,8 @@ pub(crate) enum Verdict {
     Passed(Counts),
     /// Counted as one failure at least, whatever the runner had counted when it ended.
     Failed(Counts, String),
+    /// This machine does not allow the step; no failure, and told with the reason.
+    Skipped(String),
     NotRun,
 }
 
@@ -25,7 +27,7 @@ impl Verdict {
         match self {
             Self::Passed(counts) => *counts,
             Self::Failed(counts, _) => Counts { failed: counts.failed.max(1), ..*counts },
-            Self::NotRun => Counts::default(),
+            Self::Skipped(_) | Self::NotRun => Counts::default(),
         }
     }
 }
@@ -46,6 +48,7 @@ impl From<Result<Outcome>> for Verdict {
                     Self::Passed(counts)
                 }
             }
+            Ok(Outcome::Skipped(reason)) => Self::Skipped(reason),
             Err(error) => Self::Failed(none, format!("{error:#}")),
         }
     }
@@ -58,6 +61,7 @@ impl fmt::Display for Verdict {
             Self::Passed(_) if skipped > 0 => write!(f, "ok, {passed} passed, {skipped} skipped"),
             Self::Passed(_) => write!(f, "ok, {passed} passed"),
             Self::Failed(_, why) => write!(f, "FAILED, {passed} passed, {failed} failed: {why}"),
+            Self::Skipped(reason) => write!(f, "SKIPPED: {reason}"),
             Self::NotRun => write!(f, "not run: an earlier step failed"),
         }
     }
@@ -141,6 +145,15 @@ mod tests {
         let mut report = Report::default();
         report.add(Step::Rust, Verdict::from(Err(anyhow!("no compiler"))), None);
         assert!(report.to_string().ends_with("\n0 passed, 1 failed\n"), "{report}");
+    }
+
+    #[test]
+    fn a_step_that_the_machine_does_not_allow_is_named_with_the_reason_and_is_no_failure() {
+        let mut report = Report::default();
+        report.add(Step::Fmt, Verdict::from(Ok(Outcome::Check(true))), None);
+        report.add(Step::Nat, Verdict::from(Ok(Outcome::Skipped("no namespaces".to_owned()))), None);
+        assert!(report.to_string().contains("SKIPPED: no namespaces\n"), "{report}");
+        assert!(report.holds());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -35,6 +35,7 @@ pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
         Step::Size => size(workspace),
         Step::Browser => javascript(workspace, "browser"),
         Step::Interop => javascript(workspace, "interop"),
+        Step::Nat => nat(workspace),
     }
 }
 
@@ -125,6 +126,19 @@ fn javascript(workspace: &Workspace, name: &str) -> Result<Outcome> {
         node.env("SERVER_UNDER_TEST", workspace.target().join("debug/switchboard"));
     }
     suite(Runner::Node, &mut node)
+}
+
+/// Runs the NAT lab where this machine lets us make routers.
+fn nat(workspace: &Workspace) -> Result<Outcome> {
+    setup::network_tools(workspace)?;
+    let output = at_root(workspace, "node")
+        .arg("tests/nat/unavailable.mjs")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run Node, which the NAT lab is written for")?;
+    ensure!(output.status.success(), "the NAT lab cannot tell whether it can be built here: see above");
+    let reason = String::from_utf8_lossy(&output.stdout).trim().replace('\n', " ");
+    if reason.is_empty() { javascript(workspace, "nat") } else { Ok(Outcome::Skipped(reason)) }
 }
 
 /// The test files of a JavaScript suite in the order of their names, relative to `tests/`.
