@@ -4,7 +4,9 @@
 //! sockets, clocks, tasks and global randomness: whoever runs it owns those. It knows users, but nothing of rooms.
 
 mod ids;
+pub mod nat;
 mod packet;
 
 pub use ids::{Client, Now, RelayAddress, RelayId, Via, WorkerId};
+pub use nat::NatDetection;
 pub use packet::{HEADROOM, Host, OpenError, Packet, TAILROOM, Verdict};
