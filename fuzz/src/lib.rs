@@ -3,6 +3,7 @@
 //!
 //! A target that finds something gets the input as a file in `regressions/<target>/`, and the fix a test of its own.
 
+pub mod config;
 pub mod http;
 pub mod rooms;
 pub mod socketio;

@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::{http, rooms, socketio, websocket};
+use crate::{config, http, rooms, socketio, websocket};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -21,4 +21,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "socketio_query", run: socketio::query },
     Target { name: "socketio_session", run: socketio::session },
     Target { name: "client_address", run: http::client_address },
+    Target { name: "config_file", run: config::file },
 ];

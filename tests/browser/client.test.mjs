@@ -1,7 +1,7 @@
 // The browser client's ordinary days: people come, talk, change their names and leave.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { connected, events, idOf, join, joinPage, launch, openBlank, roomOf, seen, until } from './support/browser.mjs'
+import { connected, events, idOf, join, joinPage, launch, openBlank, roomOf, seen } from './support/browser.mjs'
 import { startServer } from './support/server.mjs'
 
 let server, browser
@@ -37,9 +37,12 @@ test('two pages find each other and talk both ways', async () => {
 
 test('the path is direct, between host candidates, over UDP', async () => {
   const pages = await pair()
-  const path = await until(pages[0], async () => {
-    const path = await [...globalThis.room.peers.values()][0].path()
-    return path?.bytesReceived > 0 && path
+  const path = await pages[0].evaluate(async () => {
+    for (;;) {
+      const path = await [...globalThis.room.peers.values()][0].path()
+      if (path?.bytesReceived > 0) return path
+      await new Promise(requestAnimationFrame)
+    }
   })
   assert.equal(path.kind, 'direct')
   assert.ok(['host', 'prflx'].includes(path.local) && ['host', 'prflx'].includes(path.remote), JSON.stringify(path))

@@ -10,7 +10,7 @@ let server
 let browser
 before(async () => {
   browser = await launch()
-  server = await startServer()
+  server = await startServer(0, ['--admin-listen', '127.0.0.1:0'])
 })
 after(async () => { await browser?.close(); await server?.stop() })
 
@@ -41,6 +41,39 @@ test('nothing passes the socket while people talk, nor when a file goes', async 
   nothingUntoward(ann, ben)
   await Promise.all([ann, ben].map(({ page }) => page.context().close()))
 })
+
+test("the server's byte counters stand still while people talk and a file goes", async () => {
+  const ann = await visit(browser, server.url)
+  const ben = await visit(browser, server.url, { path: ann.page.url() })
+  await Promise.all([connected(ann.page, 1), connected(ben.page, 1)])
+  const SIZE = 3_000_000
+  const direct = pattern => ann.page.locator('.line-how', { hasText: pattern }).waitFor()
+  await direct(/^Direct · UDP/)
+  const before = await traffic()
+  for (let i = 0; i < 20; i++) {
+    await say(ann.page, `${i} ${'a'.repeat(10_000)}`)
+    await say(ben.page, `${i} ${'b'.repeat(10_000)}`)
+  }
+  await ann.page.locator('#file').setInputFiles({ name: 'plan.bin', mimeType: '', buffer: Buffer.alloc(SIZE, 7) })
+  await ben.page.getByRole('button', { name: 'Save plan.bin' }).waitFor()
+  await receipt(ann.page, '19 a', 'Delivered')
+  await receipt(ben.page, '19 b', 'Delivered')
+  const after = await traffic()
+  // 3.4 MB went from page to page. Heartbeats and late candidates are a few kilobytes, whatever else is said.
+  for (const series of Object.keys(before)) {
+    assert.ok(after[series] - before[series] < 20_000, `${series} grew by ${after[series] - before[series]} bytes`)
+  }
+  assert.ok(before['switchboard_read_bytes_total{door="rooms"}'] > 1000, 'nothing is counted at all')
+  nothingUntoward(ann, ben)
+  await Promise.all([ann, ben].map(({ page }) => page.context().close()))
+})
+
+/** The bytes that went through the server's doors so far. */
+async function traffic() {
+  const series = Object.entries(await server.counters()).filter(([name]) => /_(read|written)_bytes_total/.test(name))
+  assert.equal(series.length, 6, series.join(' '))
+  return Object.fromEntries(series)
+}
 
 test('Chromium and Firefox talk with each other, whoever comes first', async () => {
   const firefox = await puppeteer.launch({

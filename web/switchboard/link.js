@@ -1,5 +1,4 @@
-//! One `RTCPeerConnection`: perfect negotiation, candidates in order, one data channel. Its member decides when to try again.
-//! What `link`, `to` and `offer` in descriptions are for: docs/protocol/channel.md.
+//! One `RTCPeerConnection`: perfect negotiation, candidates in order, one data channel (docs/protocol/channel.md).
 
 import { isFramed } from './channel.js'
 import { PROTOCOL, randomId, SwitchboardError } from './wire.js'
@@ -10,8 +9,10 @@ import { PROTOCOL, randomId, SwitchboardError } from './wire.js'
 const HELD = 128
 /** Signals that wait to be taken. */
 const PENDING = 256
-/** Characters of a description; the server's frames hold no more. */
+/** Characters of a description. */
 const SDP = 65_536
+/** Chromium may lose what it sends on its peer's channel before it hears something there. */
+const EARLY_MS = 500
 
 export class Link {
   id = randomId()
@@ -234,9 +235,18 @@ export class Link {
   /** A channel that the peer made. @param {RTCDataChannel} channel */
   #offered(channel) {
     this.#listener.step('channel-received', `The peer opened the channel “${channel.label}”.`)
-    if (!this.channel || this.channel.readyState === 'closed') this.#use(channel)
-    // Others may be the application's own; a second one of ours has no use.
-    else if (isFramed(channel)) channel.close()
+    let waits = true
+    /** @param {MessageEvent} [event] */
+    const use = event => {
+      if (!waits) return
+      waits = false
+      if (!this.channel || this.channel.readyState === 'closed') {
+        this.#use(channel)
+        if (event) channel.onmessage?.(event)
+      } else if (isFramed(channel)) channel.close()
+    }
+    channel.addEventListener('message', use)
+    setTimeout(use, EARLY_MS)
   }
 
   /** @param {RTCDataChannel} channel */

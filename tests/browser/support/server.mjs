@@ -18,6 +18,10 @@ export async function startServer(port = 0, flags = []) {
   const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   child.stderr.on('data', data => said.push(data))
+  const admin = new Promise(resolve => createInterface(child.stderr).on('line', line => {
+    const found = /"admin":"([\d.:]+)"/.exec(line)
+    if (found) resolve(`http://${found[1]}/metrics`)
+  }))
   const url = await new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${BINARY} did not say where it listens:\n${said.join('')}`)), START_MS)
     child.once('error', reject)
@@ -36,5 +40,13 @@ export async function startServer(port = 0, flags = []) {
     child.kill(signal)
     await ended
   }
-  return { url, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
+  /** What the server counts: the value of every series, by its name with its labels. Needs the flag `--admin-listen`. */
+  const counters = async () => {
+    const text = await (await fetch(await admin)).text()
+    return Object.fromEntries(text.split('\n').filter(line => line && !line.startsWith('#')).map(line => {
+      const space = line.lastIndexOf(' ')
+      return [line.slice(0, space), Number(line.slice(space + 1))]
+    }))
+  }
+  return { url, counters, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::layers::{misfit, suggestion, unknown};
+use super::layers::{misfit, named, suggestion, unknown};
 use super::problem::{Origin, Problem, closest};
 use super::raw::{KEYS, Raw, SECTIONS};
 use super::value::Wrong;
@@ -98,7 +98,7 @@ impl Walk<'_> {
         let hint = closest(name.get_ref(), SECTIONS.iter().map(|section| section.name))
             .filter(|section| !section.is_empty())
             .map(|section| format!("did you mean `[{section}]`?"));
-        self.complain(name.span(), format!("there is no table `{}`", name.get_ref()), hint);
+        self.complain(name.span(), format!("there is no table {}", named(name.get_ref())), hint);
     }
 
     fn entry(&mut self, section: &str, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
@@ -165,6 +165,12 @@ mod tests {
             [[ice_servers]]\n\
             urls = [\"http://a\"]\n";
         insta::assert_snapshot!(complaints(text));
+    }
+
+    #[test]
+    fn a_name_that_a_terminal_would_obey_is_escaped() {
+        assert_eq!(complaints("\"a\\u001B[2J\" = 1\n"), "error: a.toml:1:1: there is no setting \"a\\u001B[2J\"\n");
+        assert_eq!(complaints("[\"b\\u0007\"]\n"), "error: a.toml:1:2: there is no table \"b\\u0007\"\n");
     }
 
     #[test]

@@ -58,6 +58,17 @@ impl Settings {
         if loading.problems.is_empty() { Ok(loading.settings) } else { Err(Invalid(loading.problems)) }
     }
 
+    /// Reads a file that is at hand already, over the defaults alone.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it.
+    pub(crate) fn from_text(path: &Path, text: &str) -> Result<Self, Invalid> {
+        let mut settings = Self { file: Some(path.to_owned()), ..Self::default() };
+        let found = file::apply(path, text, &mut settings.raw);
+        settings.origins = found.origins;
+        if found.problems.is_empty() { Ok(settings) } else { Err(Invalid(found.problems)) }
+    }
+
     /// Says where the setting of this path came from.
     pub(crate) fn origin(&self, path: &str) -> Origin {
         self.origins.get(path).cloned().unwrap_or(Origin::Default)
@@ -155,7 +166,12 @@ impl Loading {
 
 /// The complaint about a setting that does not exist.
 pub(crate) fn unknown(path: &str) -> String {
-    format!("there is no setting `{path}`")
+    format!("there is no setting {}", named(path))
+}
+
+/// A name that somebody typed, as it can be shown: what a terminal would obey is escaped.
+pub(crate) fn named(name: &str) -> String {
+    if name.chars().any(char::is_control) { quote(name) } else { format!("`{name}`") }
 }
 
 /// The complaint about a value that its setting does not accept.
