@@ -3,7 +3,9 @@
 //! The server's half is an engine per worker: a packet and the time go in, a [`Verdict`] comes out. Deliberately without
 //! sockets, clocks, tasks and global randomness: whoever runs it owns those. It knows users, but nothing of rooms.
 
+pub mod channel_data;
 mod ids;
+pub mod message;
 pub mod nat;
 mod packet;
 
