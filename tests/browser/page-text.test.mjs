@@ -174,10 +174,16 @@ test('a peer keeps its colour, and people in one room have different ones while 
   for (const id of ['', '😀', 'x'.repeat(1000)]) assert.ok(hueOf(id, ids) >= 0 && hueOf(id) < HUES)
 })
 
-test('every module and style sheet of the page is named in its head, so that all are fetched at once', () => {
+test('every module and style sheet of a page is named in its head, so that all are fetched at once', () => {
   const web = new URL('../../web/', import.meta.url)
-  const html = fs.readFileSync(new URL('index.html', web), 'utf8')
-  const named = [...html.matchAll(/(?:href|src)="\/(app\/[^"]+)"/g)].map(match => match[1]).sort()
-  assert.deepEqual(named, fs.readdirSync(new URL('app/', web)).map(file => `app/${file}`).sort())
-  assert.doesNotMatch(html, /<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)/, 'the policy allows nothing inline')
+  const files = fs.readdirSync(new URL('app/', web)).map(file => `app/${file}`)
+  const common = ['app/clipboard.js', 'app/dom.js', 'app/frame.css', 'app/tokens.css']
+  const ofTest = file => file.startsWith('app/diagnostics')
+  const pages = { 'index.html': files.filter(file => !ofTest(file)), 'diagnostics.html': files.filter(file => ofTest(file) || common.includes(file)) }
+  for (const [page, wanted] of Object.entries(pages)) {
+    const html = fs.readFileSync(new URL(page, web), 'utf8')
+    const named = [...html.matchAll(/(?:href|src)="\/(app\/[^"]+)"/g)].map(match => match[1]).sort()
+    assert.deepEqual(named, wanted.sort(), page)
+    assert.doesNotMatch(html, /<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)/, `${page}: the policy allows nothing inline`)
+  }
 })

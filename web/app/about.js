@@ -1,6 +1,6 @@
 //! "Is it really peer to peer?", answered in plain words and with this visit's own counters; and who can see what.
 
-import { el, setText } from './dom.js'
+import { diagnosticsLink, el, setText } from './dom.js'
 import { dialogHead } from './share.js'
 import { bytes, count } from './words.js'
 
@@ -55,7 +55,7 @@ function sections(list) {
     el('p', null, 'To see for yourself, open your browser’s network tools, pick the connection named “ws” and write something: nothing passes there. If the server goes away, you can go on talking.'),
     heading('Who can see what', 'about-privacy'),
     el('ul', null,
-      el('li', null, el('strong', null, 'People in this room can learn your IP address. '), 'A direct connection needs it, as a letter needs an address. It tells roughly where you are and who your provider is. If that is too much, use a VPN or stay out of rooms with strangers.'),
+      el('li', null, el('strong', null, 'People in this room can learn your IP address. '), 'A direct connection needs it, as a letter needs an address. It tells roughly where you are and who your provider is. Switch on “Hide my address”, below the list of people, and they see the address of a relay instead, as long as the server has one; who was connected to you before knows yours already.'),
       el('li', null, 'The server sees your IP address too, your name and who is in the room, but not what you write. It does introduce you, though: one that cheats could put itself in between. Use a server of somebody you trust, or run your own.'),
       el('li', null, 'A name is what somebody calls themselves; it proves nothing. Whoever has the link can come in.'),
       el('li', null, 'Nothing is stored. Close the tab and the conversation is gone; who comes later does not see what was said before.')),
@@ -63,6 +63,8 @@ function sections(list) {
     el('ul', null,
       el('li', null, el('strong', null, 'Sent'), ': it left this browser. ', el('strong', null, 'Delivered'), ': the other browser has confirmed it. Point at the mark, or press it, to see it for each person.'),
       el('li', null, 'The ', el('strong', null, 'timeline'), ' records every step by which connections are made. Save it as a file when you report a problem.')),
+    heading('When somebody cannot be reached'),
+    el('p', null, diagnosticsLink(), ' finds out what your network lets through and says it in one sentence.'),
     heading('Keys'),
     el('p', null, el('kbd', null, 'Enter'), ' sends, ', el('kbd', null, 'Shift'), ' + ', el('kbd', null, 'Enter'), ' starts a new line. Files can be dropped on the page or pasted.'),
   ]

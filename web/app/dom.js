@@ -56,6 +56,9 @@ export function button(label, act, attributes = {}) {
   return node
 }
 
+/** The way to the page that finds out what works and what does not; in a tab of its own, for a room does not outlive its page. */
+export const diagnosticsLink = (label = 'Test the connection') => el('a', { class: 'link', href: '/diagnostics', target: '_blank', rel: 'noopener' }, label)
+
 /**
  * The element with this id, which index.html is known to have.
  * @template {HTMLElement} T

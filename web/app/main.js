@@ -2,11 +2,11 @@
 
 import { join } from '../switchboard.js'
 import { inventName, tidyName } from './names.js'
-import { byId, setText } from './dom.js'
+import { byId, diagnosticsLink, setText } from './dom.js'
 import { chooseRoom, roomLink } from './room-choice.js'
 import { showRoom } from './room-view.js'
 import { missingFeature, refusal, showScreen } from './screens.js'
-import { NAME_KEY, recall, remember, ROOM_KEY } from './storage.js'
+import { HIDE_KEY, NAME_KEY, recall, remember, ROOM_KEY } from './storage.js'
 import { watchTabs } from './tabs.js'
 import { followViewport } from './viewport.js'
 
@@ -24,7 +24,7 @@ const RETRY_MS = { first: 2000, last: 30_000 }
 followViewport()
 const lacking = missingFeature()
 if (lacking === null) void enter(RETRY_MS.first)
-else showScreen(screen, { tone: 'off', title: 'This browser cannot connect', words: [lacking] })
+else showScreen(screen, { tone: 'off', title: 'This browser cannot connect', words: [lacking, diagnosticsLink()] })
 
 /**
  * Enters the room that the address or the memory names.
@@ -39,7 +39,7 @@ async function enter(retryMs) {
   /** @type {Room} */
   let room
   try {
-    room = await join(choice.id, { name })
+    room = await join(choice.id, { name, relayOnly: recall(HIDE_KEY) === 'yes' })
   } catch (error) {
     showRefusal(/** @type {{ code?: unknown, message?: unknown }} */ (error ?? {}), retryMs)
     return
@@ -128,7 +128,8 @@ function showRefusal(error, retryMs) {
     ...(retry ? [{ label: 'Try again', act: next, main: !fresh }] : []),
     ...(fresh ? [{ label: 'Start a new room', act: startFresh, main: true }] : []),
   ]
-  const line = showScreen(screen, { tone: 'warn', title, words, actions })
+  // A proxy may let the page through and not its socket.
+  const line = showScreen(screen, { tone: 'warn', title, words: again === null ? words : [...words, diagnosticsLink()], actions })
   line.setAttribute('aria-live', 'off')
   const tell = () => {
     if (again === null) return

@@ -4,6 +4,7 @@ import { makeAbout } from './about.js'
 import { Chat } from './chat.js'
 import { Composer } from './composer.js'
 import { byId, setText } from './dom.js'
+import { bindHiding } from './hiding.js'
 import { fillInvite } from './invite.js'
 import { Lamp } from './lamp.js'
 import { Log } from './log.js'
@@ -54,6 +55,7 @@ export function showRoom(room, { onLeave }) {
   tellWaiting(room, { people, notices })
   const chat = new Chat({ room, people, log, unread, receipts: new Receipts(people, announce), notices })
   showSignalling(room, notices)
+  bindHiding(room, { box: byId('hide-address', HTMLInputElement), note: byId('hide-address-note', HTMLElement), notices })
   showInvite(room, { link, rename, announce })
   showTimeline(room, { timeline, people, members })
   makeComposer(chat).focus()
@@ -129,7 +131,7 @@ function showSignalling(room, notices) {
   const connected = () => [...room.peers.values()].filter(peer => peer.state === 'open').length
   room.on('signalling', ({ state, reason, retryInMs }) => lamp.show(state, { reason, retryInMs }, connected()))
   room.on('error', ({ error }) => {
-    if (!TECHNICAL.has(error.code)) notices.show('error', { tone: 'warn', title: 'Something went wrong.', text: error.message })
+    if (!TECHNICAL.has(error.code) && error.code !== 'no-relay') notices.show('error', { tone: 'warn', title: 'Something went wrong.', text: error.message })
   })
   lamp.show(room.signalling, {}, connected())
 }

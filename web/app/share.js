@@ -1,5 +1,6 @@
 //! Inviting: the room's link to copy, to hand to the system's share sheet, and as a QR code for a phone nearby.
 
+import { copyFrom } from './clipboard.js'
 import { button, el, icon, svg } from './dom.js'
 import { qrModules } from './qr.js'
 
@@ -19,7 +20,7 @@ export function linkRow(link, announce) {
   const copy = el('button', { type: 'button', class: 'primary' }, icon('copy'), words)
   let back = 0
   copy.addEventListener('click', async () => {
-    const copied = await copyText(link, field)
+    const copied = await copyFrom(field)
     words.textContent = copied ? 'Copied' : 'Press Ctrl+C'
     announce(copied ? 'The link is copied.' : 'The link is selected; copy it with Ctrl+C.')
     clearTimeout(back)
@@ -38,27 +39,6 @@ function shareButton(link) {
   }, { class: 'plain' })
   send.prepend(icon('share'))
   return send
-}
-
-/**
- * Copies by the clipboard where the page may (https and localhost), else by the old command, else selects the field.
- * @param {string} text
- * @param {HTMLInputElement} field
- * @returns {Promise<boolean>}
- */
-async function copyText(text, field) {
-  try {
-    await navigator.clipboard.writeText(text)
-    return true
-  } catch {
-    field.focus()
-    field.select()
-    try {
-      return document.execCommand('copy')
-    } catch {
-      return false
-    }
-  }
 }
 
 /**

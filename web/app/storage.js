@@ -4,6 +4,8 @@
 /** The key that earlier pages of this kind used, so that it stays what a person expects to find. */
 export const ROOM_KEY = 'roomId'
 export const NAME_KEY = 'name'
+/** `yes` where one's address is to stay hidden. */
+export const HIDE_KEY = 'hideAddress'
 
 /**
  * @param {string} key

@@ -33,7 +33,8 @@ export function tellWaiting(room, { people, notices }) {
     const noted = longer(NOTED_MS)
     if (long.length > 0) {
       notices.show('waiting', { tone: 'warn', state: true, title: `No way to ${listNames(long)} has been found yet.`,
-        text: 'A firewall or a mobile network may be in between. The page keeps trying; another network, such as Wi-Fi instead of mobile data, may help on either side.' })
+        text: 'A firewall or a mobile network may be in between. The page keeps trying; another network, such as Wi-Fi instead of mobile data, may help on either side.',
+        actions: [{ label: 'Test the connection', act: () => void window.open('/diagnostics', '_blank', 'noopener') }] })
     } else if (noted.length > 0) {
       notices.show('waiting', { tone: 'info', title: `Connecting to ${listNames(noted)}…`, text: '', busy: true, closable: false })
     } else notices.hide('waiting')

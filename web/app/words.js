@@ -52,12 +52,12 @@ const TYPES = {
 export const candidateWords = type => `${type} (${TYPES[type] ?? 'of a kind this page does not know'})`
 
 /**
- * One short line on how a peer is reached: "Direct · UDP · 12 ms".
+ * One short line on how a peer is reached: "Direct · UDP · 12 ms". Of a relay of one's own it says how that is reached.
  * @param {Path} path
  */
 export function pathLine(path) {
   const kind = path.kind === 'direct' ? 'Direct' : 'Relayed'
-  return [kind, path.protocol.toUpperCase(), roundTrip(path)].filter(Boolean).join(' · ')
+  return [kind, (path.relayProtocol ?? path.protocol).toUpperCase(), roundTrip(path)].filter(Boolean).join(' · ')
 }
 
 /**

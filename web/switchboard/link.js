@@ -20,6 +20,7 @@ export class Link {
   /** @type {RTCDataChannel | null} The one that messages take. */
   channel = null
   #options
+  #config
   #listener
   /** @type {string | null} The counterpart, once a description of it was applied. */
   #remote = null
@@ -42,6 +43,7 @@ export class Link {
   /** @param {LinkOptions} options @param {LinkListener} listener */
   constructor(options, listener) {
     this.#options = options
+    this.#config = options.config
     this.#listener = listener
     this.connection = this.#connect()
     const { connection } = this
@@ -63,7 +65,7 @@ export class Link {
   }
 
   #connect() {
-    const { config } = this.#options
+    const config = this.#config
     try {
       return new RTCPeerConnection(config)
     } catch (cause) {
@@ -98,14 +100,24 @@ export class Link {
     if (!this.#taking) void this.#take()
   }
 
+  /** Has later candidates gathered so, and lets nothing out any more that it forbids. @param {RTCConfiguration} config */
+  configure(config) {
+    if (this.#closed) return
+    this.#config = config
+    const { connection } = this
+    const { iceTransportPolicy = 'all' } = config
+    try {
+      connection.setConfiguration({ ...connection.getConfiguration(), ...config })
+    } catch (cause) {
+      this.#complain('The ICE servers cannot be used.', cause)
+      connection.setConfiguration({ ...connection.getConfiguration(), iceTransportPolicy })
+    }
+  }
+
   /** Looks for another path for the same connection. @param {RTCConfiguration} config  With fresh credentials. */
   restart(config) {
     if (this.#closed || this.#options.foreign) return
-    try {
-      this.connection.setConfiguration({ ...this.connection.getConfiguration(), ...config })
-    } catch {
-      // The old ones may still do.
-    }
+    this.configure(config)
     this.#listener.step('ice-restart', 'Looking for another path.')
     this.connection.restartIce()
     this.resend()
@@ -209,7 +221,7 @@ export class Link {
   #describe(type, offer) {
     const description = this.connection.localDescription
     if (this.#closed || description?.type !== type) return
-    const { sdp } = description
+    const sdp = this.#discreet(description.sdp)
     const sent = this.#listener.send(type, { type, sdp, ...this.#mark({ offer, ...type === 'offer' && this.#remote !== null && { to: this.#remote } }) })
     this.#listener.step(`${type}-${sent ? 'sent' : 'held'}`, sent ? `Sent the ${type}.` : `No way to send the ${type} now.`, { sdp })
     this.#described = true
@@ -226,10 +238,19 @@ export class Link {
   }
 
   /** @param {{ candidate?: string }} data */
-  #sendCandidate(data) {
+  #sendCandidate({ candidate = '', ...more }) {
+    const data = { candidate: this.#discreet(candidate), ...more }
+    if (candidate !== '' && data.candidate === '') return
     const sent = this.#described && this.#listener.send('candidate', data)
     if (!sent && this.#ours.length < HELD) this.#ours.push(data)
     if (sent) this.#listener.step('candidate-sent', data.candidate || 'No more candidates.')
+  }
+
+  /** What may be told of a description or a candidate: where relays alone are allowed, no address but theirs. @param {string} text */
+  #discreet(text) {
+    return this.#config.iceTransportPolicy === 'relay'
+      ? text.replace(/^(?:a=)?candidate:(?!.* typ relay).*\s*/gm, '').replace(/ raddr \S+ rport \d+/g, ' raddr 0.0.0.0 rport 9').replace(/IN IP[46] \S+/g, 'IN IP4 0.0.0.0')
+      : text
   }
 
   /** A channel that the peer made. @param {RTCDataChannel} channel */

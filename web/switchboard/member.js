@@ -131,6 +131,20 @@ export class Member {
     else if (this.vouched) this.#link.restart(this.host.config())
   }
 
+  /**
+   * Gathers in another way from now on, and leaves a path that depends on what was before.
+   * @param {RTCConfiguration} config
+   * @param {boolean} always  Leaves any path; else those through a relay of ours, whose credentials come to an end.
+   */
+  async configure(config, always) {
+    const link = this.#link
+    link.configure(config)
+    if (!link.begun || !always && (await this.peer.path())?.local !== 'relay' || link !== this.#link || this.state === 'left') return
+    // A restart would stay with the direct path for as long as it works.
+    if (this.foreign || always && config.iceTransportPolicy === 'relay') this.#replace([])
+    else link.restart(config)
+  }
+
   /** Time has passed. @param {number} ms @param {boolean} online */
   tick(ms, online) {
     this.#sinceAttemptMs += ms

@@ -25,6 +25,7 @@ export class Room extends EventTarget {
   /** Who has left, and the server has not said so. @type {Map<string, { info: MemberInfo, bye: boolean }>} */
   #ghosts = new Map()
   #created = false
+  #relayOnly
   #selfId = ''
   /** @type {Step[] | null} */
   #early = []
@@ -34,7 +35,7 @@ export class Room extends EventTarget {
   #joining = null
   /** @type {Host} */
   #host = {
-    config: () => ({ ...this.#options.rtc, iceServers: this.#options.iceServers ?? this.#signalling.iceServers }),
+    config: () => ({ ...this.#options.rtc, iceTransportPolicy: this.#relayOnly ? 'relay' : 'all', iceServers: this.#options.iceServers ?? this.#signalling.iceServers }),
     signal: (type, to, data) => this.#signalling.send({ type, to, data, ref: to }),
     emit: (type, detail) => this.#emit(type, detail),
     left: (member, reason, byServer) => this.#left(member, reason, byServer),
@@ -45,10 +46,12 @@ export class Room extends EventTarget {
   constructor(roomId, options) {
     super()
     this.#options = options
+    this.#relayOnly = options.relayOnly ?? options.rtc?.iceTransportPolicy === 'relay'
     this.#maxBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES
     this.#signalling = new Signalling({ url: socketUrl(options.server), room: roomId, name: options.name ?? '', ifMissing: options.ifMissing }, {
       entered: entered => this.#entered(entered),
       message: message => this.#message(message),
+      renewed: () => this.#configure(),
       state: change => this.#signallingChanged(change),
       step: (kind, text, detail) => this.#step(kind, text, detail),
       error: error => this.#emit('error', { error }),
@@ -72,6 +75,17 @@ export class Room extends EventTarget {
   /** @returns {ReadonlyMap<string, Peer>} */
   get peers() {
     return this.#peers
+  }
+
+  /** Whether one's address is hidden from the others: every connection goes through a relay, whatever it costs. */
+  get relayOnly() {
+    return this.#relayOnly
+  }
+
+  set relayOnly(only) {
+    if (this.#relayOnly === only) return
+    this.#relayOnly = only
+    this.#configure(true)
   }
 
   get signalling() {
@@ -149,7 +163,7 @@ export class Room extends EventTarget {
       if (this.#members.has(info.id)) this.#known(info)
       else if (!this.#ghosts.has(info.id) || !info.away) this.#meet(info, this.#options.offerer === 'newcomer' && info.dialect !== 'socket.io', !first)
     }
-    if (!first) return
+    if (!first) return this.#configure()
     this.#created = created
     this.#watch()
     this.#joining?.resolve(this)
@@ -158,7 +172,21 @@ export class Room extends EventTarget {
       const early = this.#early ?? []
       this.#early = null
       for (const step of early) this.#emit('step', step)
+      this.#demandRelay()
     })
+  }
+
+  /** Lets the connections know what holds now. @param {boolean} [always]  See `Member`. */
+  #configure(always = false) {
+    this.#demandRelay()
+    if (!always && this.#options.iceServers) return
+    for (const member of this.#members.values()) void member.configure(this.#host.config(), always)
+  }
+
+  #demandRelay() {
+    if (this.#relayOnly && !/"turns?:/i.test(JSON.stringify(this.#host.config().iceServers))) {
+      this.#emit('error', { error: new SwitchboardError('no-relay', 'Your address is to stay hidden, which takes a relay (TURN), and the server names none: no connection can be made.') })
+    }
   }
 
   #watch() {

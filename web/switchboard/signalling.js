@@ -3,7 +3,7 @@
 
 import { ours, readMessage, SwitchboardError } from './wire.js'
 
-/** @import { Fields, MemberInfo, SignallingListener, SignallingState, Welcome } from './types.js' */
+/** @import { Fields, SignallingListener, SignallingState, Welcome } from './types.js' */
 
 /** How long a new socket may take to open, greet and join. */
 const HANDSHAKE_MS = 10_000
@@ -20,7 +20,7 @@ export class Signalling {
   /** @type {SignallingState} */
   state = 'connecting'
   id = ''
-  /** @type {RTCIceServer[]} */
+  /** @type {RTCIceServer[]} The newest; credentials in it last a while only. */
   iceServers = []
   room
   name
@@ -120,7 +120,8 @@ export class Signalling {
       const message = readMessage(data)
       switch (message.type) {
         case 'welcome': return this.#welcomed(message)
-        case 'joined': return this.#entered(message.room, message['created'] === true, message.members)
+        case 'joined': return this.#entered(message, message['created'] === true)
+        case 'ice-servers': return this.#renewed(message)
         case 'error': return this.#refused(message.code, message.message, message['ref'])
         case 'goodbye': return this.#dismissed(message)
         case 'pong':
@@ -142,19 +143,29 @@ export class Signalling {
     this.#messageBytes = limits?.messageBytes || this.#messageBytes
     this.#listener.step('welcome', `The server ${resumed ? 'remembers' : 'greets'} us.`, { id })
     const here = resumed && rooms.find(({ room }) => room === this.room)
-    if (here) this.#entered(here.room, false, here.members)
+    if (here) this.#entered(here, false)
     else if (asked) this.#join()
   }
 
-  /** @param {string} room @param {boolean} created @param {MemberInfo[]} members */
-  #entered(room, created, members) {
+  /** @param {Welcome['rooms'][0]} joined @param {boolean} created */
+  #entered({ room, members, iceServers }, created) {
     clearTimeout(this.#timer)
     this.room = room
+    // Those of the room outlive those of the greeting.
+    this.iceServers = iceServers ?? this.iceServers
     this.#joined = true
     this.#failures = 0
     this.#listener.step('joined', `In room ${room}; others: ${members.length}.`, { members })
     this.#setState({ state: 'open' })
     this.#listener.entered({ id: this.id, room, created, members })
+  }
+
+  /** @param {{ room: string, iceServers: RTCIceServer[] }} message */
+  #renewed({ room, iceServers }) {
+    if (room !== this.room) return
+    this.iceServers = iceServers
+    this.#listener.step('ice-servers', 'The server sent new credentials for its relays.')
+    this.#listener.renewed()
   }
 
   /** @param {string} code @param {string} message @param {unknown} ref  Which message is meant: to a peer (its id), or one of `#…`. */

@@ -5,7 +5,8 @@
  * @property {string | URL} [server]  Where the server is; by default where this module came from.
  * @property {string} [name]  How the others see you: a label of at most 64 characters, not an identity.
  * @property {RTCIceServer[]} [iceServers]  Instead of the ones that the server names.
- * @property {RTCConfiguration} [rtc]  More for each `RTCPeerConnection`, such as `{ iceTransportPolicy: 'relay' }`.
+ * @property {boolean} [relayOnly]  Hides one's address from the others: connections go through relays alone. Later: `room.relayOnly`.
+ * @property {RTCConfiguration} [rtc]  More for each `RTCPeerConnection`.
  * @property {'members' | 'newcomer'} [offerer]  Who offers first; `members`, who were there before, by default.
  * @property {'create' | 'new' | 'refuse'} [ifMissing]  What to do where the room does not exist; `create` by default.
  * @property {number} [maxMessageBytes]  The largest message, either way; 16 MiB by default.
@@ -90,7 +91,7 @@
  * @property {string} id
  * @property {string} resume
  * @property {boolean} resumed
- * @property {{ room: string, members: MemberInfo[] }[]} rooms
+ * @property {{ room: string, members: MemberInfo[], iceServers?: RTCIceServer[] }[]} rooms
  * @property {RTCIceServer[]} iceServers
  * @property {{ messageBytes?: number }} [limits]
  */
@@ -100,6 +101,7 @@
  * @typedef {object} SignallingListener
  * @property {(entered: Entered) => void} entered  One is in the room, for the first time or again.
  * @property {(message: ReturnType<typeof import('./wire.js').readMessage>) => void} message  About peers, or from one.
+ * @property {() => void} renewed  The ICE servers are others now, or have other credentials.
  * @property {(change: RoomEvents['signalling']) => void} state
  * @property {(kind: string, text: string, detail?: object) => void} step
  * @property {(error: SwitchboardError) => void} error

@@ -44,13 +44,16 @@ const member = value => !misfit(value, { id, name: label, dialect: text, away: b
 const members = value => Array.isArray(value) && value.every(member)
 /** @type {Check} */
 const rooms = value => Array.isArray(value) && value.every(room => !misfit(room, JOINED))
+/** @type {Check} */
+const maybeServers = value => value === undefined || Array.isArray(value)
 
-const JOINED = { room: text, members }
+const JOINED = { room: text, members, iceServers: maybeServers }
 const SIGNAL = { from: id }
 /** @type {Record<string, Shape>} */
 const MESSAGES = {
   welcome: { id, resume: text, resumed: boolean, rooms, iceServers: Array.isArray },
   joined: JOINED,
+  'ice-servers': { room: text, iceServers: Array.isArray },
   error: { code: text, message: text },
   offer: SIGNAL,
   answer: SIGNAL,

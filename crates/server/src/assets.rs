@@ -1,8 +1,11 @@
 //! The pages and the browser module, embedded in the program.
 //!
 //! A release build carries the files and compresses each when it is first asked for; a debug build reads them from the
-//! source tree on every request, so that a change of a page needs no rebuild.
+//! source tree on every request, so that a change of a page needs no rebuild. Modules go out without their comments.
 
+mod lean;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +76,11 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
         return response;
     }
     let path = request.uri().path().trim_start_matches('/');
-    let path = if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
+    let path = match path {
+        "diagnostics" => "diagnostics.html".to_owned(),
+        _ if path.is_empty() || path.ends_with('/') => format!("{path}index.html"),
+        _ => path.to_owned(),
+    };
     let (Some(file), Some(kind)) = (Web::get(&path), content_type(&path)) else { return missing() };
     let mut response = answer(&shared, &path, file, kind, request.headers()).await;
     if is_module(&path) {
@@ -117,9 +124,12 @@ async fn answer(
 
 impl PackedFiles {
     async fn get(&self, path: &str, file: EmbeddedFile, encoding: Encoding) -> Bytes {
-        let plain = match file.data {
-            std::borrow::Cow::Borrowed(data) => Bytes::from_static(data),
-            std::borrow::Cow::Owned(data) => Bytes::from(data),
+        let plain = match (file.data, std::path::Path::new(path).extension()) {
+            (data, Some(extension)) if extension == "js" => {
+                Bytes::from(lean::without_comments(&String::from_utf8_lossy(&data)))
+            }
+            (Cow::Borrowed(data), _) => Bytes::from_static(data),
+            (Cow::Owned(data), _) => Bytes::from(data),
         };
         if encoding == Encoding::Identity {
             return plain;
