@@ -4,6 +4,7 @@
 //! sockets, clocks, tasks and global randomness: whoever runs it owns those. It knows users, but nothing of rooms.
 
 pub mod channel_data;
+pub mod client;
 mod ids;
 pub mod message;
 pub mod nat;
