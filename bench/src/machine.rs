@@ -63,7 +63,7 @@ pub(crate) fn process_cpu(pid: Pid) -> Result<Duration> {
 /// CPU time of a process in user mode as a share of all its CPU time, as counters that never fall.
 ///
 /// From `/proc/PID/stat`, which counts in ticks of 10 ms: good for a share over seconds, not for single messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Ticks {
     pub(crate) user: u64,
     pub(crate) system: u64,

@@ -2,6 +2,7 @@
 //! method and keeps the last figures.
 
 mod client;
+mod comparison;
 mod dialect;
 mod floor;
 mod frame;
@@ -20,6 +21,8 @@ mod signalling;
 mod summary;
 mod table;
 mod targets;
+mod turn;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -35,15 +38,23 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Bench {
     Signalling(Box<options::Options>),
+    Turn(Box<turn::Options>),
     /// Serves as the `floor` of a bench; for the bench itself
     #[command(hide = true)]
     Floor,
+    /// Serves as the bare forwarder of a bench; for the bench itself
+    #[command(hide = true)]
+    TurnForwarder {
+        port: u16,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
         Bench::Signalling(options) => signalling::run(&options),
+        Bench::Turn(options) => turn::run(&options),
         Bench::Floor => floor::run(),
+        Bench::TurnForwarder { port } => turn::forwarder::run(port),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

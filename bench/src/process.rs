@@ -2,13 +2,13 @@
 //! by its process id when it is dropped, when the bench fails and when the bench is interrupted.
 
 use crate::machine;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,8 +33,36 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command` on `cpus` and waits until it prints an `http://127.0.0.1:PORT` URL.
-    pub(crate) fn start(mut command: Command, cpus: &[usize]) -> Result<Self> {
-        let program = command.get_program().to_string_lossy().into_owned();
+    pub(crate) fn start(command: Command, cpus: &[usize]) -> Result<Self> {
+        let program = program_of(&command);
+        let mut process = Self::launch(command, cpus)?;
+        process.address = process.wait_for_address().with_context(|| format!("{program} did not start to listen"))?;
+        Ok(process)
+    }
+
+    /// Starts `command` on `cpus` and asks `answers` until it says so: for a server that prints nothing of use.
+    pub(crate) fn start_until(
+        command: Command,
+        cpus: &[usize],
+        mut answers: impl FnMut() -> Result<bool>,
+    ) -> Result<Self> {
+        let program = program_of(&command);
+        let mut process = Self::launch(command, cpus)?;
+        let (_lines, said) = process.read_outputs();
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{program} ended with {status}{}", quote(&said));
+            }
+            if answers()? {
+                return Ok(process);
+            }
+            ensure!(Instant::now() < deadline, "{program} did not answer within {START_PATIENCE:?}{}", quote(&said));
+        }
+    }
+
+    fn launch(mut command: Command, cpus: &[usize]) -> Result<Self> {
+        let program = program_of(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A thread of its own: children inherit the affinity of the thread that starts them.
         let spawned = thread::scope(|scope| {
@@ -44,9 +72,7 @@ impl Process {
         let child = spawned.with_context(|| format!("cannot start {program}; is it installed?"))?;
         let pid = Pid::from_child(&child);
         living().push(pid);
-        let mut process = Self { child, pid, address: SocketAddrV4::new([0; 4].into(), 0) };
-        process.address = process.wait_for_address().with_context(|| format!("{program} did not start to listen"))?;
-        Ok(process)
+        Ok(Self { child, pid, address: SocketAddrV4::new([0; 4].into(), 0) })
     }
 
     /// Where it listens.
@@ -60,14 +86,7 @@ impl Process {
     }
 
     fn wait_for_address(&mut self) -> Result<SocketAddrV4> {
-        let (sender, lines) = mpsc::sync_channel(1);
-        let said: Said = Arc::default();
-        for stream in self.outputs() {
-            let (sender, said) = (sender.clone(), Arc::clone(&said));
-            // Ends with the child's output; reads on so that the child never waits for a full pipe.
-            thread::spawn(move || read_output(stream, &sender, &said));
-        }
-        drop(sender);
+        let (lines, said) = self.read_outputs();
         match lines.recv_timeout(START_PATIENCE) {
             Ok(address) => Ok(address),
             Err(RecvTimeoutError::Timeout) => bail!("it printed no URL within {START_PATIENCE:?}{}", quote(&said)),
@@ -76,6 +95,18 @@ impl Process {
                 bail!("it ended with {status}{}", quote(&said))
             }
         }
+    }
+
+    /// The first address that the child prints, and its last lines.
+    fn read_outputs(&mut self) -> (Receiver<SocketAddrV4>, Said) {
+        let (sender, lines) = mpsc::sync_channel(1);
+        let said: Said = Arc::default();
+        for stream in self.outputs() {
+            let (sender, said) = (sender.clone(), Arc::clone(&said));
+            // Ends with the child's output; reads on so that the child never waits for a full pipe.
+            thread::spawn(move || read_output(stream, &sender, &said));
+        }
+        (lines, said)
     }
 
     fn outputs(&mut self) -> Vec<Box<dyn Read + Send>> {
@@ -126,6 +157,10 @@ pub(crate) fn end_children_with_us() -> Result<()> {
         std::process::exit(130);
     });
     Ok(())
+}
+
+fn program_of(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
 }
 
 type Said = Arc<Mutex<VecDeque<String>>>;

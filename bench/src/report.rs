@@ -1,20 +1,19 @@
 //! What a run showed: every round's figures as JSON, and tables with the ratios and the targets.
 
+use crate::comparison::{self, Better, Line, capital};
 use crate::load::{Load, Workload};
 use crate::machine;
 use crate::options::Plan;
 use crate::round::{Figures, IdleFigures};
 use crate::servers::Subject;
-use crate::summary::Summary;
-use crate::table::{Table, number, spread};
+use crate::table::{Table, number};
 use crate::targets;
 use anyhow::Result;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Up to this share of the servers' core may go to other programs before the report says so. Counted in ticks of 10 ms,
 /// a share is not exact to better than a percent.
-const QUIET: f64 = 0.05;
+pub(crate) const QUIET: f64 = 0.05;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -29,23 +28,7 @@ pub(crate) struct Report {
 }
 
 /// The rounds of one load.
-#[derive(Debug, Serialize)]
-pub(crate) struct Measured<F> {
-    pub(crate) workload: Workload,
-    pub(crate) rounds: BTreeMap<Subject, Vec<F>>,
-}
-
-impl<F> Measured<F> {
-    /// One figure of each round.
-    pub(crate) fn each(&self, subject: Subject, figure: impl Fn(&F) -> f64) -> Vec<f64> {
-        self.rounds.get(&subject).into_iter().flatten().map(figure).collect()
-    }
-
-    /// The middle of one figure.
-    pub(crate) fn summary(&self, subject: Subject, figure: impl Fn(&F) -> f64) -> Option<Summary> {
-        Summary::of(self.each(subject, figure))
-    }
-}
+pub(crate) type Measured<F> = comparison::Measured<Workload, Subject, F>;
 
 impl Report {
     /// An empty report for `plan`.
@@ -56,19 +39,19 @@ impl Report {
             seconds: plan.conditions.measure.as_secs_f64(),
             generators: plan.conditions.generator_cpus.len(),
             subjects: plan.subjects.clone(),
-            busy: plan.busy.iter().map(|&workload| Measured { workload, rounds: BTreeMap::new() }).collect(),
-            idle: plan.idle.iter().map(|&workload| Measured { workload, rounds: BTreeMap::new() }).collect(),
+            busy: plan.busy.iter().map(|&workload| Measured::new(workload)).collect(),
+            idle: plan.idle.iter().map(|&workload| Measured::new(workload)).collect(),
         }
     }
 
     /// Adds a round of the load number `at`.
     pub(crate) fn add(&mut self, at: usize, subject: Subject, figures: Figures) {
-        self.busy[at].rounds.entry(subject).or_default().push(figures);
+        self.busy[at].add(subject, figures);
     }
 
     /// Adds a round of the idle load number `at`.
     pub(crate) fn add_idle(&mut self, at: usize, subject: Subject, figures: IdleFigures) {
-        self.idle[at].rounds.entry(subject).or_default().push(figures);
+        self.idle[at].add(subject, figures);
     }
 
     /// Every round's figures.
@@ -117,15 +100,13 @@ impl Report {
             rows.retain(|(name, ..)| *name != "messages per second");
             rows.push(("generator's own lag, p99", " ms", Better::Neither, |figures| figures.lag_p99_millis));
         }
-        for (name, unit, better, figure) in rows {
-            table.row(self.row(measured, name, unit, better, figure));
+        for line in rows {
+            table.row(measured.row(&self.subjects, line));
         }
-        if self
-            .subjects
-            .iter()
-            .any(|&subject| measured.each(subject, |figures| figures.lost as f64).iter().any(|lost| *lost > 0.0))
-        {
-            table.row(self.row(measured, "messages lost", "", Better::Neither, |figures| figures.lost as f64));
+        if measured.most(|figures| figures.lost as f64) > 0.0 {
+            table.row(
+                measured.row(&self.subjects, ("messages lost", "", Better::Neither, |figures| figures.lost as f64)),
+            );
         }
         table.render() + &self.floors(measured) + &self.disturbances(measured)
     }
@@ -138,46 +119,19 @@ impl Report {
             ("whole server", " MiB", Better::Less, |figures| figures.resident_after as f64 / 1_048_576.0),
             ("server CPU to connect a socket", " µs", Better::Less, |figures| figures.connect_cpu_micros),
         ];
-        for (name, unit, better, figure) in rows {
-            table.row(self.row(measured, name, unit, better, figure));
+        for line in rows {
+            table.row(measured.row(&self.subjects, line));
         }
         table.render()
     }
 
     fn head(&self) -> Vec<String> {
-        let mut head = vec![String::new()];
-        for (at, subject) in self.subjects.iter().enumerate() {
-            head.push(subject.to_string());
-            if at > 0 {
-                head.push("times better".into());
-            }
-        }
-        head
-    }
-
-    fn row<F>(
-        &self,
-        measured: &Measured<F>,
-        name: &str,
-        unit: &str,
-        better: Better,
-        figure: fn(&F) -> f64,
-    ) -> Vec<String> {
-        let mut row = vec![name.to_owned()];
-        let first = self.subjects.first().map(|&subject| measured.each(subject, figure)).unwrap_or_default();
-        for (at, &subject) in self.subjects.iter().enumerate() {
-            row.push(spread(measured.summary(subject, figure), unit));
-            if at > 0 {
-                row.push(better.ratio(&first, &measured.each(subject, figure)));
-            }
-        }
-        row
+        comparison::head(self.subjects.iter().map(Subject::to_string))
     }
 
     /// Says how far other programs disturbed the servers, if they did.
     fn disturbances(&self, measured: &Measured<Figures>) -> String {
-        let others = measured.rounds.values().flatten().map(|figures| figures.others_share);
-        let most = others.fold(0.0, f64::max);
+        let most = measured.most(|figures| figures.others_share);
         if most <= QUIET {
             return String::new();
         }
@@ -205,44 +159,5 @@ impl Report {
             }
         }
         text
-    }
-}
-
-/// A row of a table: its name, its unit, which way is better, and where the figure is.
-type Line<F> = (&'static str, &'static str, Better, fn(&F) -> f64);
-
-/// Which way a figure is to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Better {
-    Less,
-    More,
-    Neither,
-}
-
-impl Better {
-    /// How many times better `ours` is than `theirs`.
-    fn ratio(self, theirs: &[f64], ours: &[f64]) -> String {
-        match self {
-            Self::Less => spread(Summary::of_ratios(theirs, ours), " ×"),
-            Self::More => spread(Summary::of_ratios(ours, theirs), " ×"),
-            Self::Neither => String::new(),
-        }
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ratios_say_how_many_times_better() {
-        assert_eq!(Better::Less.ratio(&[30.0], &[6.0]), "5.00 ×");
-        assert_eq!(Better::More.ratio(&[30.0], &[6.0]), "0.20 ×");
-        assert_eq!(Better::Neither.ratio(&[30.0], &[6.0]), "");
     }
 }

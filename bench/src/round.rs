@@ -2,12 +2,12 @@
 
 use crate::generator::Generator;
 use crate::load::{Load, Schedule, Share, Tally, Workload};
-use crate::machine::{self, Memory, Ticks};
+use crate::machine::{self, Memory};
 use crate::payload::Payload;
 use crate::process::Process;
 use crate::servers::Subject;
+use crate::usage::{Snapshot, Usage, sleep_until};
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::Pid;
 use serde::Serialize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, ScopedJoinHandle};
@@ -83,12 +83,12 @@ pub(crate) fn measure(server: &Process, subject: Subject, workload: Workload, un
     let tally = play(server, subject, workload, under, |schedule| {
         for edge in [schedule.from, schedule.until] {
             sleep_until(schedule.instant(edge));
-            snapshots.push(Snapshot::take(server.pid(), under.server_cpu)?);
+            snapshots.push(Snapshot::take(Some(server.pid()), under.server_cpu)?);
         }
         Ok(())
     })?;
     match snapshots.as_slice() {
-        [from, until] => Ok(figures(&tally, from, until)),
+        [from, until] => Ok(figures(&tally, &from.usage(until))),
         _ => bail!("a round took no snapshots"),
     }
 }
@@ -121,46 +121,23 @@ pub(crate) fn measure_idle(
     })
 }
 
-/// CPU times at one edge of the measurement.
-#[derive(Debug)]
-struct Snapshot {
-    at: Instant,
-    server: Duration,
-    ticks: Ticks,
-    processor: Duration,
-}
-
-impl Snapshot {
-    fn take(pid: Pid, cpu: usize) -> Result<Self> {
-        Ok(Self {
-            at: Instant::now(),
-            server: machine::process_cpu(pid)?,
-            ticks: Ticks::of(pid)?,
-            processor: machine::processor_busy(cpu)?,
-        })
-    }
-}
-
-fn figures(tally: &Tally, from: &Snapshot, until: &Snapshot) -> Figures {
-    let seconds = (until.at - from.at).as_secs_f64();
-    let server = until.server.saturating_sub(from.server);
-    let processor = until.processor.saturating_sub(from.processor);
+fn figures(tally: &Tally, usage: &Usage) -> Figures {
     let messages = tally.received.max(1) as f64;
     let millis = |quantile| tally.latency.quantile(quantile).as_secs_f64() * 1e3;
     Figures {
         messages: tally.received,
         lost: tally.lost,
-        messages_per_second: tally.received as f64 / seconds,
-        cpu_micros: micros(server) / messages,
-        user_micros: micros(server) / messages * until.ticks.user_share_since(from.ticks),
-        messages_per_core: tally.received as f64 / server.as_secs_f64().max(1e-9),
+        messages_per_second: tally.received as f64 / usage.elapsed.as_secs_f64(),
+        cpu_micros: micros(usage.server) / messages,
+        user_micros: micros(usage.server) / messages * usage.user_share,
+        messages_per_core: tally.received as f64 / usage.server.as_secs_f64().max(1e-9),
         p50_millis: millis(0.5),
         p99_millis: millis(0.99),
         p999_millis: millis(0.999),
         lag_p99_millis: tally.lag.quantile(0.99).as_secs_f64() * 1e3,
-        server_share: server.as_secs_f64() / seconds,
-        generator_share: tally.cpu.as_secs_f64() / seconds,
-        others_share: processor.saturating_sub(server).as_secs_f64() / seconds,
+        server_share: usage.share(usage.server),
+        generator_share: usage.share(tally.cpu),
+        others_share: usage.share(usage.others),
     }
 }
 
@@ -246,10 +223,6 @@ fn gather(threads: Vec<ScopedJoinHandle<'_, Result<Tally>>>) -> Result<Tally> {
         all.merge(&outcome.map_err(|_| anyhow!("a generator thread panicked"))??);
     }
     Ok(all)
-}
-
-fn sleep_until(instant: Instant) {
-    thread::sleep(instant.saturating_duration_since(Instant::now()));
 }
 
 fn micros(duration: Duration) -> f64 {

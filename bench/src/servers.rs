@@ -90,12 +90,7 @@ impl Programs {
             scratch: tempfile::tempdir().context("cannot make a temporary directory")?,
         };
         if subjects.iter().any(|subject| subject.server() == Server::Switchboard) {
-            let path = programs.switchboard.display();
-            ensure!(
-                programs.switchboard.is_file(),
-                "there is no program {path}: build it with `cargo build --release --package switchboard`, or name \
-                 another with --switchboard"
-            );
+            ensure_built(&programs.switchboard)?;
             fs::write(programs.configuration(), configuration()).context("cannot write a configuration file")?;
         }
         if subjects.iter().any(|subject| subject.server() == Server::Baseline) {
@@ -161,15 +156,26 @@ impl Programs {
     }
 }
 
+/// Fails if there is no such program.
+pub(crate) fn ensure_built(switchboard: &Path) -> Result<()> {
+    ensure!(
+        switchboard.is_file(),
+        "there is no program {}: build it with `cargo build --release --package switchboard`, or name another with \
+         --switchboard",
+        switchboard.display()
+    );
+    Ok(())
+}
+
 /// The `switchboard` that was built beside this program, else the workspace's release build.
-fn default_switchboard() -> PathBuf {
+pub(crate) fn default_switchboard() -> PathBuf {
     let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/switchboard");
     let beside = env::current_exe().ok().and_then(|path| Some(path.parent()?.join("switchboard")));
     beside.filter(|path| !cfg!(debug_assertions) && path.is_file()).unwrap_or(release)
 }
 
 /// A configuration without limits that a load generator on one machine would reach.
-fn configuration() -> String {
+pub(crate) fn configuration() -> String {
     let mut text = String::from(
         "listen = [\"127.0.0.1:0\"]\nadmin_listen = \"127.0.0.1:0\"\n[log]\nfilter = \"warn\"\n[limits]\n",
     );

@@ -1,5 +1,6 @@
 //! The project's promises about signalling, judged by the medians of a run.
 
+use crate::comparison::verdict;
 use crate::load::Load;
 use crate::report::{Measured, Report};
 use crate::round::Figures;
@@ -76,19 +77,4 @@ fn latency(measured: &Measured<Figures>, subject: Subject) -> Option<String> {
     let p99 = measured.summary(subject, |figures| figures.p99_millis)?;
     let target = format!("{}: {subject} p99 under {} ms", measured.workload, number(P99.0));
     Some(verdict(p99.median < P99.0, &target, &spread(Some(p99), " ms")))
-}
-
-fn verdict(met: bool, target: &str, found: &str) -> String {
-    format!("{} {target}: {found}", if met { "**met**" } else { "**missed**" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn verdicts_name_target_and_finding() {
-        assert_eq!(verdict(true, "p99 under 5.00 ms", "1.20 ms"), "**met** p99 under 5.00 ms: 1.20 ms");
-        assert_eq!(verdict(false, "p99 under 5.00 ms", "7.00 ms"), "**missed** p99 under 5.00 ms: 7.00 ms");
-    }
 }
