@@ -216,7 +216,7 @@ mod tests {
             assert!(message.requests(Method::Allocate) && message.error_code().is_none());
             assert_eq!((message.id(), message.value(Attribute::Realm)), ([7; 12], Some(b"abcde".as_slice())));
             assert_eq!(message.address(Attribute::XorPeerAddress).expect("an address"), address);
-            assert!(message.value(Attribute::Nonce).is_none() && bytes.len() % 4 == 0);
+            assert!(message.value(Attribute::Nonce).is_none() && bytes.len().is_multiple_of(4));
             assert!(Message::parse(&bytes[..bytes.len() - 1]).is_err());
         }
     }
