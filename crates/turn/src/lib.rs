@@ -3,13 +3,25 @@
 //! The server's half is an engine per worker: a packet and the time go in, a [`Verdict`] comes out. Deliberately without
 //! sockets, clocks, tasks and global randomness: whoever runs it owns those. It knows users, but nothing of rooms.
 
+mod address;
 pub mod channel_data;
 pub mod client;
+mod credentials;
 mod ids;
 pub mod message;
 pub mod nat;
 mod packet;
+mod policy;
+mod prepare;
+mod secret;
+mod user;
 
+pub use address::{canonical, readings};
+pub use credentials::{Account, Credentials, CredentialsError, Issued, Keys, Lookup, Refusal};
 pub use ids::{Client, Now, RelayAddress, RelayId, Via, WorkerId};
+pub use message::Integrity;
 pub use nat::NatDetection;
 pub use packet::{HEADROOM, Host, OpenError, Packet, TAILROOM, Verdict};
+pub use policy::{NeverAllowed, PeerPolicy};
+pub use secret::{Secret, WeakSecret};
+pub use user::{InvalidUser, StaticUser};
