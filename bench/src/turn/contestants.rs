@@ -143,14 +143,13 @@ impl Arena {
         Ok(Some(Running { process, port }))
     }
 
-    /// One relay thread, as it has one processor; whatever else would listen is off, and nothing is logged for each
-    /// packet by default.
+    /// One relay thread, as it has one processor, and a realm as short as ours; whatever else would listen is off.
     fn turnserver(&self, program: &Path, options: &[String], port: u16) -> Command {
         let mut command = Command::new(program);
         command.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--simple-log", "--log-file=stdout"]);
         command.args(["--listening-ip=127.0.0.1", "--listening-ip=::1", "--relay-ip=127.0.0.1", "--relay-ip=::1"]);
         command.arg(format!("--listening-port={port}")).args(["--relay-threads=1", "--allow-loopback-peers"]);
-        command.args(["--use-auth-secret", "--realm=example.org"]).arg(format!("--static-auth-secret={SECRET}"));
+        command.args(["--use-auth-secret", "--realm=turn"]).arg(format!("--static-auth-secret={SECRET}"));
         command.arg(format!("--pidfile={}", self.scratch.path().join(format!("{port}.pid")).display()));
         command.args(options).current_dir(self.scratch.path());
         command
@@ -161,7 +160,7 @@ impl Arena {
         let path = self.scratch.path().join(format!("{port}.toml"));
         let text = servers::configuration()
             + &format!(
-                "[turn]\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nsecret = \"{SECRET}\"\nrealm = \"example.org\"\n\
+                "[turn]\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nsecret = \"{SECRET}\"\n\
                  relay_addresses = [\"127.0.0.1\", \"::1\"]\nallow_loopback_peers = true\nworkers = 1\n\
                  allocations = 100000\nallocations_per_user = 100000\nallocations_per_address = 100000\n"
             );
