@@ -11,7 +11,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
 use switchboard_signalling::core::{self, IceSource};
 
+mod turn;
+
 pub use switchboard_signalling::core::Rate;
+pub use turn::{
+    DEFAULT_TURN_PORT, DEFAULT_TURN_TLS_PORT, Integrity, PacketIo, RelayAddress, Secret, StaticUser, TlsFiles,
+    TurnConfig, TurnLimits, TurnListen,
+};
 
 /// Port of pages, dialects and everything else that people connect to.
 pub const DEFAULT_PORT: u16 = 3000;
@@ -35,6 +41,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// What clients give to `RTCPeerConnection` to find their public addresses. Default: none.
     pub ice_servers: Vec<IceServer>,
+    /// This server's own STUN and TURN.
+    pub turn: TurnConfig,
     /// How much of everything.
     pub limits: Limits,
     /// How long [`Server::shutdown`](crate::Server::shutdown) waits for clients to take their leave. Default: 10 s,
@@ -121,11 +129,12 @@ pub struct Limits {
 }
 
 impl Config {
-    /// A server for tests: on a free port of loopback, without an operator's listener.
+    /// A server for tests: on a free port of loopback, without an operator's listener and without TURN.
     pub fn on_loopback() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
             admin_listen: AdminListen::Off,
+            turn: TurnConfig::off(),
             ..Self::default()
         }
     }
@@ -163,6 +172,7 @@ impl Default for Config {
             origins: Origins::Listed(Vec::new()),
             trusted_proxies: loopback(),
             ice_servers: Vec::new(),
+            turn: TurnConfig::default(),
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
         }

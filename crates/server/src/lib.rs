@@ -16,10 +16,12 @@ mod patient;
 mod routes;
 mod seats;
 mod server;
+pub mod turn;
 pub mod websocket;
 
 pub use config::Config;
 pub use server::{Server, SpawnError};
+pub use turn::TurnAddrs;
 
 /// For the fuzzer, no promise to anybody else.
 #[doc(hidden)]

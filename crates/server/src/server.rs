@@ -22,6 +22,7 @@ use crate::metrics::{self, Metrics};
 use crate::origins::OriginPolicy;
 use crate::routes;
 use crate::seats::Seats;
+use crate::turn::TurnAddrs;
 
 /// When clients are told to come back after a shutdown, at the earliest: most restarts take less.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -113,6 +114,7 @@ pub(crate) struct Shared {
 pub struct Server {
     local: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
+    turn: TurnAddrs,
     shared: Arc<Shared>,
     main: AbortOnDropHandle<()>,
 }
@@ -152,7 +154,7 @@ impl Server {
             admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None)),
         );
         let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, Arc::clone(&shared))));
-        Ok(Self { local, admin, shared, main })
+        Ok(Self { local, admin, turn: TurnAddrs::default(), shared, main })
     }
 
     /// The addresses that people connect to, ports resolved.
@@ -163,6 +165,11 @@ impl Server {
     /// Where metrics and health are, if anywhere.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// Where STUN and TURN are; empty where they are not.
+    pub fn turn_addrs(&self) -> &TurnAddrs {
+        &self.turn
     }
 
     /// Tells clients goodbye and admits nobody any more; [`Self::join`] returns when they are gone or

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use switchboard_server::Config;
-use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate};
+use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate, TurnConfig};
 
 use super::Settings;
 use super::ice::{Credential, IceEntry};
@@ -43,6 +43,7 @@ impl Settings {
             trusted_proxies: main.trusted_proxies.iter().map(|network| network.0).collect(),
             ice_servers: ice_servers.collect(),
             limits: self::limits(limits),
+            turn: TurnConfig::default(),
             drain_timeout: main.drain_timeout.0,
         };
         if problems.is_empty() { Ok(config) } else { Err(Invalid(problems)) }
