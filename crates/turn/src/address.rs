@@ -34,6 +34,21 @@ pub fn readings(ip: IpAddr) -> impl Iterator<Item = IpAddr> {
     std::iter::once(first).chain(second)
 }
 
+/// Returns the first `v4` or `v6` bits of the canonical form of `ip`, the rest zero: what limits count by. Who has a 6to4
+/// prefix has one IPv4 address, and counts as that. Neither length is zero.
+pub(crate) fn prefix(ip: IpAddr, v4: u32, v6: u32) -> IpAddr {
+    match canonical(ip) {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32 - v4).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from_bits(ip.to_bits() & mask))
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128 - v6).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & mask))
+        }
+    }
+}
+
 fn readings_v6(ip: Ipv6Addr) -> (IpAddr, Option<IpAddr>) {
     let octets = ip.octets();
     let v4 = |at: usize| IpAddr::V4(Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]));
@@ -113,5 +128,17 @@ mod tests {
     #[test]
     fn reads_isatap_inside_6to4() {
         assert_eq!(read("2002:808:808::5efe:10.1.2.3"), [ip("8.8.8.8"), ip("10.1.2.3")]);
+    }
+
+    #[test]
+    fn counts_by_the_prefix_of_the_canonical_form() {
+        let same = |a: &str, b: &str| prefix(ip(a), 32, 64) == prefix(ip(b), 32, 64);
+        assert!(same("2600:0:0:1::1", "2600:0:0:1:ffff::"));
+        assert!(!same("2600:0:0:1::1", "2600:0:0:2::1"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(same("2002:c000:201:1::", "2002:c000:201:2::"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert_eq!(prefix(ip("192.0.2.1"), 24, 56), ip("192.0.2.0"));
+        assert_eq!(prefix(ip("2600:0:0:1ff::1"), 24, 56), ip("2600:0:0:100::"));
     }
 }

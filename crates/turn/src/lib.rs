@@ -4,6 +4,7 @@
 //! sockets, clocks, tasks and global randomness: whoever runs it owns those. It knows users, but nothing of rooms.
 
 mod address;
+mod budget;
 pub mod channel_data;
 pub mod client;
 mod credentials;
@@ -12,16 +13,21 @@ pub mod message;
 pub mod nat;
 mod packet;
 mod policy;
+mod ports;
 mod prepare;
+mod quota;
 mod secret;
 mod user;
 
 pub use address::{canonical, readings};
+pub use budget::{Budget, Rate};
 pub use credentials::{Account, Credentials, CredentialsError, Issued, Keys, Lookup, Refusal};
 pub use ids::{Client, Now, RelayAddress, RelayId, Via, WorkerId};
 pub use message::Integrity;
 pub use nat::NatDetection;
 pub use packet::{HEADROOM, Host, OpenError, Packet, TAILROOM, Verdict};
 pub use policy::{NeverAllowed, PeerPolicy};
+pub use ports::RelayPorts;
+pub use quota::{QuotaError, QuotaLimits, Quotas};
 pub use secret::{Secret, WeakSecret};
 pub use user::{InvalidUser, StaticUser};
