@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import fs from 'node:fs'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -10,9 +11,14 @@ import { Lab, SERVER } from './support/lab.mjs'
 import { unavailable } from './support/namespaces.mjs'
 
 const skip = unavailable()
-const PROGRAMS = path.join(import.meta.dirname, 'support')
 /** The Internet's own router, which is on every way. */
 const INTERNET = 1
+/**
+ * What every datagram is sent from, and so carried by: what one processor forwards stays in order, so that after a round trip
+ * what was sent before has come or never will. On two, a busy one may hold back what the other overtakes.
+ */
+const PROCESSOR = skip ? '0' : /Cpus_allowed_list:\s*(\d+)/.exec(fs.readFileSync('/proc/self/status', 'utf8'))[1]
+const program = (name, ...lists) => ['-c', PROCESSOR, process.execPath, path.join(import.meta.dirname, 'support', name), ...lists.map(String)]
 
 let lab
 const members = new Map()
@@ -21,14 +27,14 @@ before(async () => {
   if (skip) return
   lab = new Lab()
   for (const id of KIND_IDS) members.set(id, lab.member(id, id))
-  const reflector = lab.server.spawn(process.execPath, [path.join(PROGRAMS, 'reflector.mjs'), SERVER.join(), TCP_PORTS.join()], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const reflector = lab.server.spawn('taskset', program('reflector.mjs', SERVER, TCP_PORTS), { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(reflector.stdout, 'data')
 })
 
 after(() => lab?.destroy())
 
 async function probe({ host }) {
-  const { stdout } = await promisify(execFile)('ip', ['netns', 'exec', host.namespace, process.execPath, path.join(PROGRAMS, 'probe.mjs'), SERVER.join(), TCP_PORTS.join()])
+  const { stdout } = await promisify(execFile)('ip', ['netns', 'exec', host.namespace, 'taskset', ...program('probe.mjs', SERVER, TCP_PORTS)])
   return JSON.parse(stdout)
 }
 

@@ -27,15 +27,14 @@ function beginning(pid) {
 const PREFIX = `sbnat-${process.pid}-${beginning(process.pid)}-`
 const ANY = /^sbnat-(\d+)-(\d+)-/
 
-const folder = () => fs.mkdtempSync(path.join(os.tmpdir(), 'switchboard-nat-'))
-
-/** Takes away the namespaces of runs that are dead, and ends what still runs in them. */
+/** Takes away the namespaces and folders of runs that are dead, and ends what still runs in them. */
 export function removeLeftovers() {
-  for (const line of run('ip', ['netns', 'list']).split('\n')) {
-    const name = line.split(' ')[0]
+  const dead = name => {
     const maker = ANY.exec(name)
-    if (maker && beginning(maker[1]) !== maker[2]) remove(name)
+    return maker && beginning(maker[1]) !== maker[2]
   }
+  run('ip', ['netns', 'list']).split('\n').map(line => line.split(' ')[0]).filter(dead).forEach(remove)
+  for (const name of fs.readdirSync(os.tmpdir()).filter(dead)) fs.rmSync(path.join(os.tmpdir(), name), { recursive: true, force: true })
 }
 
 /** Ends what runs in a namespace, and deletes it with its interfaces and rules. */
@@ -74,7 +73,7 @@ const forwards = name => run('ip', ['netns', 'exec', name, 'sh', '-c', 'echo 1 >
 /** A host of the lab. */
 export class Host {
   #children = []
-  #folder
+  #folder = ''
 
   /** @param {string} name  Unique within the run. */
   constructor(name) {
@@ -119,10 +118,15 @@ export class Host {
     return child
   }
 
+  /** For files that are gone with the host. */
+  folder() {
+    if (!this.#folder) fs.mkdirSync(this.#folder = path.join(os.tmpdir(), this.namespace), { mode: 0o700 })
+    return this.#folder
+  }
+
   /** A file that runs `program` inside, for launchers that take an executable's path. */
   wrapper(program) {
-    this.#folder ??= folder()
-    const file = path.join(this.#folder, path.basename(program))
+    const file = path.join(this.folder(), path.basename(program))
     fs.writeFileSync(file, `#!/bin/sh\nexec ip netns exec ${this.namespace} ${program} "$@"\n`, { mode: 0o755 })
     return file
   }

@@ -14,10 +14,15 @@ const FAR = 8
 
 /** A socket that keeps what comes in. */
 class Asking {
+  #wake = () => {}
+
   constructor(port = 0) {
     this.socket = dgram.createSocket('udp4')
     this.answers = []
-    this.socket.on('message', bytes => this.answers.push(JSON.parse(bytes)))
+    this.socket.on('message', bytes => {
+      this.answers.push(JSON.parse(bytes))
+      this.#wake()
+    })
     this.bound = once(this.socket.bind(port), 'listening')
   }
 
@@ -28,17 +33,26 @@ class Asking {
   }
 
   /** The first answer to a question; null once `until` is fulfilled without one. */
-  async ask(to, question, until = new Promise(() => {})) {
+  async ask(to, question, until) {
     const found = () => this.answers.find(({ id }) => id === question.id)
+    let over = false
+    void until?.then(() => {
+      over = true
+      this.#wake()
+    })
     this.send(to, question)
     const again = setInterval(() => this.send(to, question), RESEND_MS)
-    try {
-      let over = false
-      void until.then(() => { over = true; this.socket.emit('over') })
-      while (!found() && !over) await Promise.race([once(this.socket, 'message'), once(this.socket, 'over')])
-      return found() ?? null
-    } finally {
-      clearInterval(again)
+    while (!found() && !over) await new Promise(resolve => { this.#wake = resolve })
+    clearInterval(again)
+    return found() ?? null
+  }
+
+  /** Returns when all that was asked before has been answered, or will not be. */
+  async afterwards(to) {
+    for (let trip = 0; trip < AFTERWARDS; trip += 1) {
+      await this.ask(to, { id: `after ${trip}` })
+      // One socket's datagrams may be read, and answered, several times before it is the turn of another socket's.
+      await new Promise(resolve => setImmediate(resolve))
     }
   }
 
@@ -115,7 +129,7 @@ async function filteringOf(here, [sameAddress, elsewhere]) {
   await asking.ask(here, { id: 'open' })
   asking.send(here, { id: 'unasked', via: [sameAddress, elsewhere] })
   asking.send(here, { id: 'unmapped', via: [elsewhere], shift: 1 })
-  for (let trip = 0; trip < AFTERWARDS; trip += 1) await asking.ask(here, { id: `after ${trip}` })
+  await asking.afterwards(here)
   const heard = from => asking.answers.some(answer => answer.id === 'unasked' && answer.from === from)
   const found = silent.answers.length ? 'none' : heard(elsewhere) ? 'endpoint-independent'
     : heard(sameAddress) ? 'address-dependent' : 'address-and-port-dependent'
@@ -133,7 +147,7 @@ async function hopsTo(here) {
     asking.socket.setTTL(ttl)
     await new Promise(sent => asking.socket.send(JSON.stringify({ id: ttl }), ...target(here), sent))
   }
-  for (let trip = 0; trip < AFTERWARDS; trip += 1) await asking.ask(here, { id: `after ${trip}` })
+  await asking.afterwards(here)
   asking.close()
   return Math.min(...asking.answers.map(({ id }) => id).filter(Number.isInteger)) - 1
 }
