@@ -118,13 +118,23 @@ fn decode_method(bits: u16) -> Option<Method> {
     Method::from_code((bits & 0x000f) | (bits & 0x00e0) >> 1 | (bits & 0x3e00) >> 2)
 }
 
+/// The header of a message whose attributes take `length` bytes.
+pub(crate) fn header(class: Class, method: Method, length: u16, id: TransactionId) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..2].copy_from_slice(&encode_type(class, method).to_be_bytes());
+    header[2..4].copy_from_slice(&length.to_be_bytes());
+    header[4..8].copy_from_slice(&COOKIE);
+    header[8..].copy_from_slice(&id.0);
+    header
+}
+
 /// Pairs an answer with its request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TransactionId(pub [u8; 12]);
 
 impl TransactionId {
     /// The form that `stun-types` keys its XORed addresses with.
-    fn for_xor(self) -> stun_types::message::TransactionId {
+    pub(crate) fn for_xor(self) -> stun_types::message::TransactionId {
         self.0.iter().fold(0_u128, |id, byte| id << 8 | u128::from(*byte)).into()
     }
 }

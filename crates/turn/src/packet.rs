@@ -22,6 +22,13 @@ pub struct Packet<'b> {
     pub range: Range<usize>,
 }
 
+impl Packet<'_> {
+    /// The packet's own bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+}
+
 /// What is to be done about a packet. Ranges lie in the buffer that the packet came in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -29,6 +36,11 @@ pub enum Verdict {
     Drop,
     /// Send the engine's `reply()` back to where the packet came from, from the address it came to.
     Reply,
+    /// Send the engine's `reply()` back, but from this listener: what RFC 5780 asks for.
+    ReplyFrom {
+        /// The listener.
+        local: SocketAddr,
+    },
     /// Send `payload` from a relay socket.
     ToPeer {
         /// The relay socket.

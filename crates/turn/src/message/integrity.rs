@@ -105,11 +105,11 @@ impl Key {
         &self.bytes[..usize::from(self.length)]
     }
 
-    pub(super) fn sha1(&self, parts: &[&[u8]]) -> [u8; 20] {
+    pub(crate) fn sha1(&self, parts: &[&[u8]]) -> [u8; 20] {
         code::<Hmac<Sha1>>(self.bytes(), parts).into()
     }
 
-    pub(super) fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+    pub(crate) fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
         code::<Hmac<Sha256>>(self.bytes(), parts).into()
     }
 }

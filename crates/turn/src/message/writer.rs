@@ -6,10 +6,7 @@ use stun_types::attribute::XorMappedAddress;
 use stun_types::prelude::*;
 use turn_types::attribute::{XorPeerAddress, XorRelayedAddress};
 
-use super::{
-    COOKIE, Class, HEADER, Integrity, Key, Method, PasswordAlgorithms, TransactionId, encode_type, fingerprint_of,
-    known,
-};
+use super::{Class, HEADER, Integrity, Key, Method, PasswordAlgorithms, TransactionId, fingerprint_of, header, known};
 
 /// Appends a message to an empty buffer.
 #[derive(Debug)]
@@ -22,10 +19,7 @@ impl<'a> Writer<'a> {
     /// Clears `out` and writes the header.
     pub fn new(out: &'a mut Vec<u8>, class: Class, method: Method, id: TransactionId) -> Self {
         out.clear();
-        out.extend(encode_type(class, method).to_be_bytes());
-        out.extend([0, 0]);
-        out.extend(COOKIE);
-        out.extend(id.0);
+        out.extend(header(class, method, 0, id));
         Self { out, id }
     }
 
