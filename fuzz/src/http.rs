@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
-use switchboard_server::fuzzing::client_addr;
+use switchboard_server::fuzzing::{self, client_addr};
 
 /// Reads `data` as the values of `X-Forwarded-For`, one a line, behind a proxy that is trusted.
 ///
@@ -34,4 +34,16 @@ pub fn client_address(data: &[u8]) {
     }
     let stranger = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     assert_eq!(client_addr(stranger, &headers(&lines), &trusted).ip(), stranger, "a stranger was believed");
+}
+
+/// Reads `data` as a `Host` header. What is accepted can stand in a URL of an ICE server, where it is the whole host, and is
+/// accepted again.
+pub fn host_name(data: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(data) else { return };
+    let headers = HeaderMap::from_iter([(http::header::HOST, value)]);
+    let Some(host) = fuzzing::host_name(IpAddr::V4(Ipv4Addr::LOCALHOST), &headers, &[]) else { return };
+    let text = host.as_str();
+    assert_eq!(fuzzing::HostName::from_authority(text).as_ref(), Some(&host), "it is not accepted again");
+    let url: http::Uri = format!("turn://{text}:3478").parse().expect("a URL");
+    assert_eq!(url.host(), Some(text), "it is more than a host");
 }

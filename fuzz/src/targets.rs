@@ -21,5 +21,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "socketio_query", run: socketio::query },
     Target { name: "socketio_session", run: socketio::session },
     Target { name: "client_address", run: http::client_address },
+    Target { name: "host_name", run: http::host_name },
     Target { name: "config_file", run: config::file },
 ];

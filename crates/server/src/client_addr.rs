@@ -36,7 +36,7 @@ pub fn client_addr(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Clie
 ///
 /// A client that gets a lie past its proxies deceives itself alone: the name comes back to it in URLs and goes nowhere
 /// else.
-pub(crate) fn host_name(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<HostName> {
+pub fn host_name(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<HostName> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let forwarded = text(&FORWARDED_HOST).filter(|_| is_in(trusted, peer));
     let forwarded = forwarded.and_then(|hosts| hosts.split(',').next()).map(str::trim);

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Output, Pace, Refusal, Stats};
+use switchboard_wire::PeerId;
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
 use tokio::sync::Notify;
 
@@ -123,6 +124,11 @@ impl Hub {
                 () = self.sooner.notified() => {}
             }
         }
+    }
+
+    /// The connected peer that this resume token speaks for; see [`Core::session`].
+    pub(crate) fn session(&self, token: &str) -> Option<PeerId> {
+        self.lock().core.session(token)
     }
 
     /// The core's counters, and how many rooms there are.

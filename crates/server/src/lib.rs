@@ -2,12 +2,13 @@
 //! core.
 
 mod assets;
+mod budget;
 mod client_addr;
 pub mod config;
 mod doors;
 mod http;
 mod hub;
-mod ice;
+pub mod ice;
 mod listener;
 mod mailbox;
 mod metrics;
@@ -26,5 +27,6 @@ pub use turn::TurnAddrs;
 /// For the fuzzer, no promise to anybody else.
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::client_addr::client_addr;
+    pub use crate::client_addr::{client_addr, host_name};
+    pub use crate::ice::HostName;
 }

@@ -18,7 +18,7 @@ use crate::server::{Shared, Stage};
 /// What everybody can reach.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
     let socketio = ["/socket.io", "/socket.io/", "/socket.io-next", "/socket.io-next/"];
-    let routes = health().route("/ws", any(doors::rooms::open));
+    let routes = health().route("/ws", any(doors::rooms::open)).route("/ice", any(doors::ice::open));
     let routes = socketio.iter().fold(routes, |routes, path| routes.route(path, any(doors::socketio::open)));
     routes.fallback(assets::serve).with_state(Arc::clone(shared))
 }

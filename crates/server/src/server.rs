@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use switchboard_signalling::core::IceSource;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::Config;
 use crate::assets::PackedFiles;
 use crate::config::AdminListen;
+use crate::doors::ice::Gate;
 use crate::doors::socketio::Sessions;
 use crate::hub::Hub;
 use crate::ice::IceOffers;
@@ -102,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) origins: OriginPolicy,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) ice: Arc<IceOffers>,
+    pub(crate) ice_gate: Gate,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Registry,
     pub(crate) sessions: Arc<Sessions>,
@@ -131,13 +135,15 @@ impl Server {
         let origins = OriginPolicy::new(&config.origins, config.public_url.as_deref())?;
         let (sockets, local) = bind_all(&config.listen)?;
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
-        let ice = Arc::new(IceOffers::new(&config));
-        let hub = Arc::new(Hub::new(config.core(ice)));
+        let ice = Arc::new(IceOffers::new(&config, None));
+        let hub = Arc::new(Hub::new(config.core(Arc::clone(&ice) as Arc<dyn IceSource>)));
         let metrics = Arc::new(Metrics::default());
         let shared = Arc::new(Shared {
             origins,
             registry: metrics::registry(Arc::clone(&hub), Arc::clone(&metrics)),
             hub,
+            ice,
+            ice_gate: Gate::new(&config.turn.api_tokens),
             metrics,
             sessions: Arc::default(),
             packed: PackedFiles::default(),

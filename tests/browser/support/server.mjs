@@ -15,7 +15,9 @@ const START_MS = 20_000
  * @param {string[]} [flags]  What differs from the defaults.
  */
 export async function startServer(port = 0, flags = []) {
-  const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Not the usual port, which other tests may have at the same time.
+  const turn = flags.includes('--turn-listen') ? [] : ['--turn-listen', '127.0.0.1:0']
+  const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...turn, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   child.stderr.on('data', data => said.push(data))
   const admin = new Promise(resolve => createInterface(child.stderr).on('line', line => {

@@ -59,6 +59,11 @@ impl HostName {
         (port_fits && host_fits).then(|| Self(host.to_ascii_lowercase().into()))
     }
 
+    /// This machine, for whoever is on it.
+    pub fn localhost() -> Self {
+        Self("localhost".into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
