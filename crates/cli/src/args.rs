@@ -9,6 +9,7 @@ use clap_complete::Shell;
 
 use crate::config::keys::{Flag, Key};
 use crate::config::{KEYS, Sources};
+use crate::credentials;
 
 /// What the user wants done.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum Action {
     Config(Sources, Print),
     /// Say whether the configuration is valid.
     CheckConfig(Sources),
+    /// Print TURN credentials.
+    Credentials(Sources, credentials::Request),
     /// Print the version.
     Version {
         /// As a JSON object.
@@ -51,6 +54,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Action {
         Some(("serve", matches)) => Action::Serve(sources(matches)),
         Some(("config", matches)) => Action::Config(sources(matches), print(matches)),
         Some(("check-config", matches)) => Action::CheckConfig(sources(matches)),
+        Some(("credentials", matches)) => Action::Credentials(sources(matches), credentials_request(matches)),
         Some(("version", matches)) => Action::Version { json: matches.get_flag("json") },
         Some(("completions", matches)) => Action::Completions(matches.get_one("shell").copied().unwrap_or(Shell::Bash)),
         Some(("man", _)) => Action::Man,
@@ -62,6 +66,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Action {
 pub(crate) fn command() -> Command {
     let toggle = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help).help_heading("Options")
+    };
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).help_heading("Options")
     };
     Command::new("switchboard")
         .version(env!("CARGO_PKG_VERSION"))
@@ -86,6 +93,15 @@ pub(crate) fn command() -> Command {
         .subcommand(
             Command::new("check-config")
                 .about("Says whether the configuration is valid, and starts nothing")
+                .args(settings()),
+        )
+        .subcommand(
+            Command::new("credentials")
+                .about("Prints time-limited TURN credentials, signed with the configured secret")
+                .arg(option("user", "NAME", "For whom; quotas count by it"))
+                .arg(option("lifetime", "TIME", "For how long, such as 30m; by default as long as those of pages"))
+                .arg(option("host", "HOST", "The server's name in the URLs; by default that of public_url"))
+                .arg(toggle("json", "Print a JSON object"))
                 .args(settings()),
         )
         .subcommand(Command::new("version").about("Prints the version").arg(toggle("json", "Print a JSON object")))
@@ -129,6 +145,12 @@ fn setting(key: &'static Key) -> Option<Arg> {
 fn first_sentence(key: &Key) -> String {
     let text = key.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
     text.split_once(". ").map_or(text.trim_end_matches('.'), |(sentence, _)| sentence).replace('`', "")
+}
+
+fn credentials_request(matches: &ArgMatches) -> credentials::Request {
+    let text = |name| matches.get_one::<String>(name).cloned();
+    let (user, lifetime, host) = (text("user"), text("lifetime"), text("host"));
+    credentials::Request { user, lifetime, host, json: matches.get_flag("json") }
 }
 
 fn print(matches: &ArgMatches) -> Print {

@@ -1,6 +1,9 @@
 //! What is said at the start: to a person on a terminal, or to a program that reads standard output.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+
+use switchboard_server::TurnAddrs;
 
 use crate::qr::TerminalCode;
 use crate::reach::Links;
@@ -12,6 +15,8 @@ pub(crate) struct Banner {
     pub(crate) links: Links,
     /// Where the operator reads metrics.
     pub(crate) admin: Option<SocketAddr>,
+    /// Where STUN and TURN are.
+    pub(crate) turn: TurnAddrs,
     /// Whether the QR code is wanted.
     pub(crate) qr: bool,
 }
@@ -46,12 +51,31 @@ impl Banner {
         if let Some(admin) = self.admin {
             row("For the operator", &format!("http://{admin}/metrics"));
         }
+        if let Some(ports) = self.turn_ports() {
+            row("STUN and TURN", &ports);
+        }
         page.push_str(&self.code(screen));
         if let Some(note) = self.note() {
             page.push_str(&format!("\n  {}\n", paint("2", note)));
         }
         page.push_str(&format!("\n  {}\n\n", paint("2", "Ctrl-C stops.")));
         page
+    }
+
+    /// The ports that a firewall has to let in, such as `3478 (UDP, TCP), 5349 (TLS)`.
+    fn turn_ports(&self) -> Option<String> {
+        let mut protocols: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        for (name, addresses) in [("UDP", &self.turn.udp), ("TCP", &self.turn.tcp), ("TLS", &self.turn.tls)] {
+            for address in addresses {
+                let held = protocols.entry(address.port()).or_default();
+                if !held.contains(&name) {
+                    held.push(name);
+                }
+            }
+        }
+        let ports: Vec<String> =
+            protocols.iter().map(|(port, names)| format!("port {port} ({})", names.join(", "))).collect();
+        (!ports.is_empty()).then(|| ports.join(", "))
     }
 
     /// The QR code of the link for other devices, if there is one, it is wanted, and the terminal has room for it.
@@ -83,7 +107,10 @@ mod tests {
     fn banner(bound: &str) -> Banner {
         let bound: SocketAddr = bound.parse().expect("address");
         let lan = Interface { name: "eth0".to_owned(), address: "192.168.1.20".parse().expect("address") };
-        Banner { links: Links::new(&[bound], None, &[lan]), admin: "127.0.0.1:9464".parse().ok(), qr: true }
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("address")).collect();
+        let plain = addresses(&["0.0.0.0:3478", "[::]:3478"]);
+        let turn = TurnAddrs { udp: plain, tcp: addresses(&["[::]:3478"]), tls: addresses(&["[::]:5349"]) };
+        Banner { links: Links::new(&[bound], None, &[lan]), admin: "127.0.0.1:9464".parse().ok(), turn, qr: true }
     }
 
     const SCREEN: Screen = Screen { size: (80, 40), colours: false };
@@ -99,6 +126,12 @@ mod tests {
     #[test]
     fn people_get_links_a_code_and_a_note() {
         insta::assert_snapshot!(banner("[::]:3000").pretty(SCREEN));
+    }
+
+    #[test]
+    fn who_relays_nothing_says_nothing_of_it() {
+        let without = Banner { turn: TurnAddrs::default(), ..banner("[::]:3000") };
+        assert!(!without.pretty(SCREEN).contains("TURN"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod args;
 mod banner;
 mod config;
+mod credentials;
 mod logging;
 mod qr;
 mod reach;
@@ -47,6 +48,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Serve(sources) => run::serve(sources),
         Action::Config(sources, what) => print(&configuration(&sources, what)?),
         Action::CheckConfig(sources) => check(&sources),
+        Action::Credentials(sources, request) => print(&credentials::credentials(&sources, &request)?),
         Action::Version { json: false } => print(&format!("switchboard {}\n", env!("CARGO_PKG_VERSION"))),
         Action::Version { json: true } => print(&version_json()),
         Action::Completions(shell) => {

@@ -1,6 +1,7 @@
 //! `switchboard serve`: from sources to a running server, and through its signals to its end.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process;
 
 use anyhow::Context as _;
@@ -69,14 +70,23 @@ impl Serving {
 
     /// Says where the server is. That nobody listens is no reason not to serve.
     fn announce(&self, server: &Server) {
-        let addresses: Vec<String> = server.local_addrs().iter().map(ToString::to_string).collect();
         let admin = server.admin_addr().map(display);
-        info!(version = env!("CARGO_PKG_VERSION"), addresses = addresses.join(", "), admin, "serving");
+        let turn = server.turn_addrs();
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            addresses = list(server.local_addrs()),
+            admin,
+            turn = list(&turn.udp),
+            turn_tcp = list(&turn.tcp),
+            turn_tls = list(&turn.tls),
+            "serving"
+        );
         let main = &self.settings.raw.main;
         let public = main.public_url.as_ref().map(|url| url.0.as_str());
         let banner = Banner {
             links: Links::new(server.local_addrs(), public, &reach::interfaces()),
             admin: server.admin_addr(),
+            turn: turn.clone(),
             qr: main.qr,
         };
         let mut out = io::stdout().lock();
@@ -105,6 +115,12 @@ impl Serving {
         self.settings.raw.log.filter = new.raw.log.filter;
         info!("read the configuration again");
     }
+}
+
+/// Addresses for a log line; none if there are none.
+fn list(addresses: &[SocketAddr]) -> Option<String> {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 /// Measures the terminal; 80 by 24 if it will not say.

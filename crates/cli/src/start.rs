@@ -57,18 +57,33 @@ fn advise(error: &SpawnError, settings: &Settings) -> anyhow::Error {
         SpawnError::Listen { address, .. } => (Some(address), ""),
         SpawnError::NoAddress | SpawnError::BadOrigin { .. } => (None, ""),
     };
-    let main = &settings.raw.main;
-    let is_public = address.is_some_and(|address| main.listen.iter().any(|listen| listen.0 == *address));
-    let (key, hint) = match hint {
-        "" => ("listen", String::new()),
-        hint if is_public => ("listen", format!("\nhint: --listen {hint}")),
-        _ => ("admin_listen", "\nhint: --admin-listen none does without metrics".to_owned()),
+    let key = address.map_or("listen", |address| key_of(*address, settings));
+    let hint = match key {
+        _ if hint.is_empty() => String::new(),
+        "listen" => format!("\nhint: --listen {hint}"),
+        "turn.listen" => "\nhint: --turn-listen none does without STUN and TURN".to_owned(),
+        "turn.tls_listen" => "\nhint: --turn-tls-listen takes another address".to_owned(),
+        _ => "\nhint: --admin-listen none does without metrics".to_owned(),
     };
     let set_by = match (address, settings.origin(key)) {
         (Some(_), origin @ (Origin::File { .. } | Origin::Env(_) | Origin::Port)) => format!(" (set by {origin})"),
         (Some(_), Origin::Default | Origin::Flag(_)) | (None, _) => String::new(),
     };
     anyhow::anyhow!("{}{set_by}{hint}", error.to_string().trim_end_matches('.'))
+}
+
+/// Which setting an address comes from.
+fn key_of(address: SocketAddr, settings: &Settings) -> &'static str {
+    let (main, turn) = (&settings.raw.main, &settings.raw.turn);
+    if main.listen.iter().any(|listen| listen.0 == address) {
+        "listen"
+    } else if turn.listen.iter().flatten().any(|listen| listen.0 == address) {
+        "turn.listen"
+    } else if turn.tls_listen.iter().any(|listen| listen.0 == address) {
+        "turn.tls_listen"
+    } else {
+        "admin_listen"
+    }
 }
 
 #[cfg(all(test, unix))]

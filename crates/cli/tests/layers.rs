@@ -92,6 +92,15 @@ fn secrets_are_shown_on_demand_alone() {
     let printed = output(&mut command);
     assert!(!printed.contains("hunter2") && printed.contains("credential = \"***\""));
     assert!(output(command.arg("--show-secrets")).contains("credential = \"hunter2\""));
+    let mut command = switchboard();
+    let secret = "6f3e0b9d1c2a48577e6c0f1b2d3a4958";
+    for name in ["SECRET", "PREVIOUS_SECRET", "API_TOKENS"] {
+        command.env(format!("SWITCHBOARD_TURN__{name}"), secret);
+    }
+    command.env("SWITCHBOARD_TURN__USERS", format!("[{{ name = \"ann\", password = \"{secret}\" }}]"));
+    let printed = output(command.arg("config"));
+    assert!(!printed.contains(secret) && printed.contains("users = [{ name = \"ann\", password = \"***\" }]"));
+    assert_eq!(output(command.arg("--show-secrets")).matches(secret).count(), 4);
 }
 
 #[test]
@@ -102,6 +111,16 @@ fn mistakes_in_a_file_have_line_column_and_advice() {
     insta::assert_snapshot!("file_several", complaint("lsiten = 1\n[limits]\ngrace = 30\nqueue_bytes = \"1KiB\"\n"));
     insta::assert_snapshot!("file_syntax", complaint("listen = [\n"));
     insta::assert_snapshot!("file_nowhere_to_listen", complaint("listen = []\n"));
+}
+
+#[test]
+fn mistakes_about_turn_are_told_too() {
+    let mistakes = "[turn]\nsecret = \"hunter2\"\n  users = [{ name = \"ann\", password = \"x\" }]\n\
+                    relay_addresses = \"203.0.113.7/24\"\nrelay_ports = 50000\nmin_integrity = \"sha-1\"\n\
+                    credential_lifetime = \"2d\"\napi_tokens = 7\n";
+    insta::assert_snapshot!("turn_mistakes", complaint(mistakes));
+    insta::assert_snapshot!("turn_without_key", complaint("[turn]\ncertificate = \"/dev/null\"\n"));
+    insta::assert_snapshot!("turn_without_certificate", complaint("[turn]\ntls_listen = 443\n"));
 }
 
 #[test]

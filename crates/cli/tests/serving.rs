@@ -92,7 +92,7 @@ fn a_second_signal_ends_at_once() {
 
 #[test]
 fn two_servers_on_one_machine_need_no_configuration() {
-    let (mut one, mut two) = (Serving::start(&[]), Serving::start(&[]));
+    let (mut one, mut two) = (Serving::start_beside(&[]), Serving::start_beside(&[]));
     for server in [&mut one, &mut two] {
         let address = server.address();
         assert!(get(&address, "/").starts_with("HTTP/1.1 200 "));

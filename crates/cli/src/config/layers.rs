@@ -292,6 +292,7 @@ mod tests {
         assert_eq!(suggestion("room_members").as_deref(), Some("did you mean `limits.room_members`?"));
         assert_eq!(suggestion("limit.room_member").as_deref(), Some("did you mean `limits.room_members`?"));
         assert_eq!(suggestion("log.fliter").as_deref(), Some("did you mean `log.filter`?"));
-        assert_eq!(suggestion("tls.certificate"), None);
+        assert_eq!(suggestion("tls.certificate").as_deref(), Some("did you mean `turn.certificate`?"));
+        assert_eq!(suggestion("quux.xyzzyxyzzy"), None);
     }
 }

@@ -1,16 +1,16 @@
 //! From what was typed to what it means: [`Raw`] to [`Config`].
 
-use std::fs;
-use std::path::Path;
+mod turn;
 
 use switchboard_server::Config;
-use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate, TurnConfig};
+use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate};
 
 use super::Settings;
 use super::ice::{Credential, IceEntry};
 use super::net::PageOrigin;
 use super::problem::{Invalid, Origin, Problem};
 use super::raw::{self, Raw};
+use super::secrets::first_line;
 use super::units::{Count, Size};
 
 impl Settings {
@@ -19,7 +19,7 @@ impl Settings {
     /// # Errors
     /// Every setting that is well-formed and makes no sense.
     pub(crate) fn meaning(&self) -> Result<Config, Invalid> {
-        let Raw { main, limits, log: _ } = &self.raw;
+        let Raw { main, limits, turn: _, log: _ } = &self.raw;
         let mut problems = Vec::new();
         if main.listen.is_empty() {
             problems.push(self.problem("listen", "must name at least one address", "listen = [\"[::]:3000\"]"));
@@ -35,15 +35,17 @@ impl Settings {
                 None
             }
         });
+        let ice_servers: Vec<IceServer> = ice_servers.collect();
+        let turn = self.turn(&mut problems);
         let config = Config {
             listen: main.listen.iter().map(|address| address.0).collect(),
             admin_listen: self.admin_listen(),
             public_url: main.public_url.as_ref().map(|url| url.0.clone()),
             origins: origins(&main.origins),
             trusted_proxies: main.trusted_proxies.iter().map(|network| network.0).collect(),
-            ice_servers: ice_servers.collect(),
+            ice_servers,
+            turn,
             limits: self::limits(limits),
-            turn: TurnConfig::default(),
             drain_timeout: main.drain_timeout.0,
         };
         if problems.is_empty() { Ok(config) } else { Err(Invalid(problems)) }
@@ -58,7 +60,8 @@ impl Settings {
         }
     }
 
-    fn problem(&self, path: &str, sentence: &str, hint: &str) -> Problem {
+    /// A complaint about a setting, where it was set.
+    pub(crate) fn problem(&self, path: &str, sentence: &str, hint: &str) -> Problem {
         Problem { origin: self.origin(path), sentence: format!("`{path}` {sentence}"), hint: Some(hint.to_owned()) }
     }
 }
@@ -120,23 +123,15 @@ fn ice_server(entry: &IceEntry) -> Result<IceServer, String> {
     let credential = match &entry.credential {
         None => None,
         Some(Credential::Inline(secret)) => Some(secret.clone()),
-        Some(Credential::File(path)) => Some(first_line(path)?),
+        Some(Credential::File(path)) => Some(first_line(path, "credential_file", "credential")?),
     };
     Ok(IceServer { urls: entry.urls.clone(), username: entry.username.clone(), credential })
 }
 
-/// Reads a credential: the file's first line, as editors put a newline at the end.
-fn first_line(path: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("names a credential_file that cannot be read: {}: {error}", path.display()))?;
-    match text.lines().next().map(str::trim) {
-        None | Some("") => Err(format!("names a credential_file without a credential: {}", path.display())),
-        Some(secret) => Ok(secret.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn settings(raw: Raw) -> Settings {

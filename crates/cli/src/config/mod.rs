@@ -13,12 +13,14 @@ mod net;
 mod problem;
 mod raw;
 mod render;
+mod secrets;
+mod turn;
 mod units;
 mod value;
 
 pub(crate) use layers::{Settings, Sources};
 pub(crate) use log::{LogFilter, LogFormat};
-pub(crate) use problem::{Invalid, Origin};
-pub(crate) use raw::KEYS;
+pub(crate) use problem::{Invalid, Origin, Problem};
+pub(crate) use raw::{KEYS, Lifetime};
 pub(crate) use render::reference;
-pub(crate) use value::Secrets;
+pub(crate) use value::{Secrets, Setting};

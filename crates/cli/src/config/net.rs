@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
+use switchboard_server::config::{DEFAULT_ADMIN_PORT, DEFAULT_PORT};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -36,7 +37,7 @@ impl Setting for ListenAddr {
     }
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        address(text, IpAddr::V6(Ipv6Addr::UNSPECIFIED), &Self::rule()).map(Self)
+        address(text, (Ipv6Addr::UNSPECIFIED, DEFAULT_PORT).into(), &Self::rule()).map(Self)
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
@@ -62,7 +63,7 @@ impl Setting for AdminAddr {
     }
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        address(text, IpAddr::V4(Ipv4Addr::LOCALHOST), &Self::rule()).map(Self)
+        address(text, (Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT).into(), &Self::rule()).map(Self)
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
@@ -188,19 +189,23 @@ impl Setting for PublicUrl {
     }
 }
 
-/// Parses `3000`, `:3000`, `192.0.2.7:3000` or `[2001:db8::7]:3000`; a port alone gets the address `alone`.
-fn address(text: &str, alone: IpAddr, rule: &str) -> Result<SocketAddr, Wrong> {
+/// Parses `3000`, `:3000`, `192.0.2.7:3000` or `[2001:db8::7]:3000`; a port alone gets the address of `usual`, whose port is
+/// advised where there is none.
+pub(super) fn address(text: &str, usual: SocketAddr, rule: &str) -> Result<SocketAddr, Wrong> {
     let port = text.strip_prefix(':').unwrap_or(text);
     if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
         return port
             .parse()
-            .map(|port| SocketAddr::new(alone, port))
+            .map(|port| SocketAddr::new(usual.ip(), port))
             .map_err(|_| Wrong::because(format!("{} is not a port: ports end at 65535", quote(port))));
     }
     text.parse().map_err(|_| {
         let wrong = Wrong::not(rule, &quote(text));
         match (text.parse::<IpAddr>(), text.strip_prefix("localhost:")) {
-            (Ok(bare), _) => wrong.hint(format!("add a port: {}", quote(&SocketAddr::new(bare, 3000).to_string()))),
+            (Ok(bare), _) => {
+                let with_port = SocketAddr::new(bare, usual.port()).to_string();
+                wrong.hint(format!("add a port: {}", quote(&with_port)))
+            }
             (_, Some(port)) => wrong.hint(format!("write the address: {}", quote(&format!("127.0.0.1:{port}")))),
             _ => wrong,
         }
@@ -208,7 +213,7 @@ fn address(text: &str, alone: IpAddr, rule: &str) -> Result<SocketAddr, Wrong> {
 }
 
 /// Reads a TOML string, or an integer as a port.
-fn text_or_port<T>(
+pub(super) fn text_or_port<T>(
     value: &Spanned<DeValue<'_>>,
     from_text: fn(&str) -> Result<T, Wrong>,
     rule: fn() -> String,

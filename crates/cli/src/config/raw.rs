@@ -3,17 +3,23 @@
 //! The doc comments are the operator's documentation: they become the comments of `switchboard config`, the help of the
 //! flags (their first sentence) and `docs/config.md`.
 
-use switchboard_server::config::{AdminListen, IceServer, Origins};
+use std::net::{Ipv6Addr, SocketAddr};
+
+use switchboard_server::config::{AdminListen, DEFAULT_TURN_TLS_PORT, IceServer, Origins, TurnListen};
 
 use super::ice::{Credential, IceEntry};
 use super::keys::settings;
 use super::log::{LogFilter, LogFormat};
 use super::net::{AdminAddr, ListenAddr, Network, PageOrigin, PublicUrl};
+use super::secrets::{FilePath, Hidden, TurnUser};
+use super::turn::{MinIntegrity, PlainAddr, PortRange, Realm, RelaySource, TlsAddr, TurnAddr};
 use super::units::{Count, Size, Span};
 use super::value::Setting;
 
 /// A day, in milliseconds.
 const DAY: u64 = 86_400_000;
+/// How long credentials may be good: a day at most, for who has them can use them so long.
+pub(crate) type Lifetime = Span<60_000, DAY>;
 /// The largest size: 1 GiB, which no single client should be granted.
 const GIB: u64 = 1 << 30;
 /// The largest number of things that are counted one by one.
@@ -58,6 +64,102 @@ settings! {
         /// its end, is easier to read than an array: `urls` (a list), `username`, and `credential` or `credential_file` (the
         /// file's first line). Every client gets to see the credential.
         ice_servers: Vec<IceEntry> = |server| server.ice_servers.iter().map(ice_entry).collect();
+    }
+
+    /// STUN and TURN: pages that cannot reach each other directly are relayed. Clients get credentials by themselves; nothing
+    /// here has to be set for that, but a firewall may have to let them in (see deploy.md).
+    struct Turn as turn, "turn" {
+        /// Where STUN and TURN are served, over UDP and TCP alike; `"none"` is nowhere. A port alone means every address of this
+        /// machine. The default gives way if another program has the port; a configured address must be free.
+        listen (flag "turn-listen"): Option<Vec<PlainAddr>> = |server| match &server.turn.listen {
+            TurnListen::IfFree(address) => Some(vec![TurnAddr(*address)]),
+            TurnListen::At(addresses) => Some(addresses.iter().copied().map(TurnAddr).collect()),
+            TurnListen::Off => None,
+        };
+
+        /// Where TURN over TLS is served, if there is a certificate. Networks that let only TLS out often let it out on port 443
+        /// alone.
+        tls_listen (flag "turn-tls-listen"): Vec<TlsAddr> = |_| vec![TurnAddr(default_tls_addr())];
+
+        /// The certificate for TURN over TLS: a PEM file, the server's own certificate first, then what leads to a root. It has to
+        /// be good for the name under which people reach the server.
+        certificate (flag "turn-certificate"): Option<FilePath> =
+            |server| server.turn.tls.as_ref().map(|tls| FilePath(tls.certificate.clone()));
+
+        /// The private key of the certificate: a PEM file.
+        private_key (flag "turn-private-key"): Option<FilePath> =
+            |server| server.turn.tls.as_ref().map(|tls| FilePath(tls.private_key.clone()));
+
+        /// The realm of all credentials (RFC 8489). Who uses credentials of the users below may have to type it; changing it
+        /// invalidates nothing else.
+        realm: Realm = |server| Realm(server.turn.realm.clone());
+
+        /// The addresses under which relayed clients are reached, at most one of each family for a client. Behind a 1:1 NAT (many
+        /// clouds) the public one, a slash, and the machine's own: `"203.0.113.7/10.0.0.4"`. An interface such as `"eth0"` stands for its
+        /// addresses. Empty: by itself, the first public address of each family, else a private one, else loopback.
+        relay_addresses: Vec<RelaySource> =
+            |server| server.turn.relay_addresses.iter().copied().map(RelaySource::Address).collect();
+
+        /// The UDP ports under which relayed clients are reached, one for each allocation.
+        relay_ports: PortRange = |server| PortRange(server.turn.relay_ports.clone());
+
+        /// What credentials are signed with: the same on every server that is to accept them, and on coturn
+        /// `static-auth-secret`. `"none"` makes a random one at each start, so that a restart invalidates credentials.
+        secret: Option<Hidden> = |_| None;
+
+        /// A file that holds the secret in its first line, instead of `turn.secret`.
+        secret_file: Option<FilePath> = |_| None;
+
+        /// The secret before this one: what it signed is accepted until it expires. Set it for a day when you change the
+        /// secret.
+        previous_secret: Option<Hidden> = |_| None;
+
+        /// A file that holds the previous secret in its first line, instead of `turn.previous_secret`.
+        previous_secret_file: Option<FilePath> = |_| None;
+
+        /// Users with passwords that do not expire, for software that knows no other kind: `[{ name = "ann", password = "…" }]`.
+        users: Vec<TurnUser> = |_| Vec::new();
+
+        /// How long the credentials are good that clients get. Fresh ones come to members of a room well before.
+        credential_lifetime: Lifetime = |server| Span(server.turn.credential_lifetime);
+
+        /// How long an allocation lives at most without being refreshed.
+        max_allocation_lifetime: Span<600_000, DAY> = |server| Span(server.turn.max_allocation_lifetime);
+
+        /// Networks to which clients may relay although they are special, such as a private one where other servers are.
+        /// By default only public addresses are reached, and none of this machine.
+        allow_peers: Vec<Network> = |server| server.turn.allow_peers.iter().copied().map(Network).collect();
+
+        /// Networks to which clients may not relay although they are public.
+        deny_peers: Vec<Network> = |server| server.turn.deny_peers.iter().copied().map(Network).collect();
+
+        /// Whether clients may relay to loopback, where the machine's own services are: for development and tests only.
+        allow_loopback_peers: bool = |server| server.turn.allow_loopback_peers;
+
+        /// Allocations in all. Each needs a port and an open file.
+        allocations: Count<1, MANY> = |server| count(server.turn.limits.allocations);
+
+        /// Allocations of one user; each peer is one user in each room.
+        allocations_per_user: Count<1, MANY> = |server| count(server.turn.limits.allocations_per_user);
+
+        /// Allocations of one IPv4 address or IPv6 /64 network. Households, schools and carrier-grade NATs share one.
+        allocations_per_address: Count<1, MANY> = |server| count(server.turn.limits.allocations_per_address);
+
+        /// Bytes a second for each allocation and direction; `"none"` is no limit but the network.
+        bandwidth: Option<Size<1_024, { 1 << 40 }>> = |server| server.turn.limits.bytes_per_second.map(Size);
+
+        /// Threads that relay; `"none"` is one for each processor.
+        workers: Option<Count<1, 64>> = |server| server.turn.workers.map(|workers| Count(workers.get().into()));
+
+        /// A second address, by which clients can find out what kind of NAT they are behind (RFC 5780). Off by default, for it
+        /// makes the server answer from where nobody asked.
+        nat_detection: Option<PlainAddr> = |server| server.turn.nat_detection.map(TurnAddr);
+
+        /// The weakest integrity of messages that is accepted. Browsers know SHA-1 alone.
+        min_integrity: MinIntegrity = |server| MinIntegrity(server.turn.min_integrity);
+
+        /// Tokens with which other software may ask for credentials at `/ice` (see protocol/ice.md).
+        api_tokens: Vec<Hidden> = |_| Vec::new();
     }
 
     /// What is logged, to standard error. Messages of peers, session descriptions and credentials never are.
@@ -138,6 +240,11 @@ settings! {
         /// How long a client may take to send the body of a request, or to read an answer.
         body_timeout: Span<100, 3_600_000> = |server| Span(server.limits.body_timeout);
     }
+}
+
+/// Used only where there is a certificate.
+fn default_tls_addr() -> SocketAddr {
+    SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_TURN_TLS_PORT))
 }
 
 fn count<const MIN: u64>(value: u32) -> Count<MIN, MANY> {

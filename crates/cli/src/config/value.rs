@@ -127,6 +127,7 @@ impl<T: Setting> Setting for Vec<T> {
 
 impl<T: Setting> Setting for Option<T> {
     const PLACEHOLDER: &'static str = T::PLACEHOLDER;
+    const MANY: bool = T::MANY;
 
     fn rule() -> String {
         format!("{}, or \"{NONE}\"", T::rule())

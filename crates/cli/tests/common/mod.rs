@@ -38,8 +38,14 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts `switchboard serve` with these arguments on a free port of loopback.
+    /// Starts `switchboard serve` with these arguments on free ports of loopback.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_beside(&[&["--turn-listen", "127.0.0.1:0"], arguments].concat())
+    }
+
+    /// Starts `switchboard serve` with these arguments on a free port of loopback, and STUN and TURN on their usual port, if
+    /// nobody else has it.
+    pub fn start_beside(arguments: &[&str]) -> Self {
         let mut command = switchboard();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
