@@ -38,7 +38,8 @@ fn lacks_ipv6(error: &SpawnError) -> bool {
         | SpawnError::PermissionDenied { .. }
         | SpawnError::NotAvailable { .. }
         | SpawnError::NoAddress
-        | SpawnError::BadOrigin { .. } => false,
+        | SpawnError::BadOrigin { .. }
+        | SpawnError::Turn(_) => false,
     }
 }
 
@@ -55,7 +56,7 @@ fn advise(error: &SpawnError, settings: &Settings) -> anyhow::Error {
         SpawnError::PermissionDenied { address } => (Some(address), "3000 needs no permission"),
         SpawnError::NotAvailable { address } => (Some(address), "3000 needs no address"),
         SpawnError::Listen { address, .. } => (Some(address), ""),
-        SpawnError::NoAddress | SpawnError::BadOrigin { .. } => (None, ""),
+        SpawnError::NoAddress | SpawnError::BadOrigin { .. } | SpawnError::Turn(_) => (None, ""),
     };
     let key = address.map_or("listen", |address| key_of(*address, settings));
     let hint = match key {

@@ -14,6 +14,7 @@ use switchboard_signalling::core::ByDialect;
 use switchboard_wire::rooms::Dialect;
 
 use crate::hub::Hub;
+use crate::turn::{self, Board};
 
 /// Bytes of one door, counted at its sockets.
 #[derive(Debug, Default)]
@@ -69,11 +70,11 @@ pub(crate) fn encode(registry: &Registry) -> String {
 }
 
 /// Collects everything that the server counts.
-pub(crate) fn registry(hub: Arc<Hub>, metrics: Arc<Metrics>) -> Registry {
+pub(crate) fn registry(hub: Arc<Hub>, metrics: Arc<Metrics>, turn: Option<Board>) -> Registry {
     let mut registry = Registry::default();
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("switchboard_build", "What is running", build);
-    registry.register_collector(Box::new(Source { hub, metrics }));
+    registry.register_collector(Box::new(Source { hub, metrics, turn }));
     registry
 }
 
@@ -81,11 +82,13 @@ pub(crate) fn registry(hub: Arc<Hub>, metrics: Arc<Metrics>) -> Registry {
 struct Source {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
+    /// None where there is no STUN and TURN.
+    turn: Option<Board>,
 }
 
-type Label = (&'static str, &'static str);
+pub(crate) type Label = (&'static str, &'static str);
 
-const UNLABELLED: [Label; 0] = [];
+pub(crate) const UNLABELLED: [Label; 0] = [];
 
 impl Collector for Source {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -127,16 +130,21 @@ impl Collector for Source {
         let read = doors.map(|(door, traffic)| (door, traffic.bytes_in.load(Relaxed)));
         counters(encoder, "switchboard_read_bytes", "Bytes read from clients", &labelled("door", read))?;
         let written = doors.map(|(door, traffic)| (door, traffic.bytes_out.load(Relaxed)));
-        counters(encoder, "switchboard_written_bytes", "Bytes written to clients", &labelled("door", written))
+        counters(encoder, "switchboard_written_bytes", "Bytes written to clients", &labelled("door", written))?;
+        match &self.turn {
+            Some(board) => turn::metrics::encode(board, encoder),
+            None => Ok(()),
+        }
     }
 }
 
-fn labelled<const N: usize>(name: &'static str, values: [(&'static str, u64); N]) -> [([Label; 1], u64); N] {
+/// The values of one metric under the values of one label.
+pub(crate) fn labelled<const N: usize>(name: &'static str, values: [(&'static str, u64); N]) -> [([Label; 1], u64); N] {
     values.map(|(label, value)| ([(name, label)], value))
 }
 
 /// Writes the values of one gauge.
-fn gauges<L: AsRef<[Label]>>(
+pub(crate) fn gauges<L: AsRef<[Label]>>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -146,7 +154,7 @@ fn gauges<L: AsRef<[Label]>>(
 }
 
 /// Writes the values of one counter; the encoder appends `_total` to its name.
-fn counters<L: AsRef<[Label]>>(
+pub(crate) fn counters<L: AsRef<[Label]>>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -40,11 +40,15 @@ pub(crate) struct Seat {
 impl Seats {
     /// Bounds that leave room above `limits` for what is not a client.
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            in_all: limits.connections.saturating_add(limits.connections / 8).saturating_add(SPARE_SOCKETS),
-            per_address: limits.connections_per_address.saturating_mul(SOCKETS_PER_CLIENT),
-            taken: Mutex::default(),
-        }
+        Self::bounded(
+            limits.connections.saturating_add(limits.connections / 8).saturating_add(SPARE_SOCKETS),
+            limits.connections_per_address.saturating_mul(SOCKETS_PER_CLIENT),
+        )
+    }
+
+    /// Exactly so many places, in all and for each address.
+    pub(crate) fn bounded(in_all: u32, per_address: u32) -> Self {
+        Self { in_all, per_address, taken: Mutex::default() }
     }
 
     /// Takes a place; `address` is none for a trusted proxy, whose clients are counted by the core.

@@ -18,13 +18,13 @@ use crate::config::AdminListen;
 use crate::doors::ice::Gate;
 use crate::doors::socketio::Sessions;
 use crate::hub::Hub;
-use crate::ice::IceOffers;
+use crate::ice::{IceOffers, OwnServers};
 use crate::listener::{self, Listener};
 use crate::metrics::{self, Metrics};
 use crate::origins::OriginPolicy;
 use crate::routes;
 use crate::seats::Seats;
-use crate::turn::TurnAddrs;
+use crate::turn::{Turn, TurnAddrs, TurnError};
 
 /// When clients are told to come back after a shutdown, at the earliest: most restarts take less.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -67,6 +67,9 @@ pub enum SpawnError {
         /// What was configured.
         text: String,
     },
+    /// STUN and TURN cannot start.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
 }
 
 impl SpawnError {
@@ -135,12 +138,21 @@ impl Server {
         let origins = OriginPolicy::new(&config.origins, config.public_url.as_deref())?;
         let (sockets, local) = bind_all(&config.listen)?;
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
-        let ice = Arc::new(IceOffers::new(&config, None));
+        let turn = Turn::spawn(&config.turn)?;
+        let turn_addrs = turn.as_ref().map(|turn| turn.addrs().clone()).unwrap_or_default();
+        let own = turn
+            .as_ref()
+            .map(|turn| OwnServers { addrs: turn.addrs().clone(), credentials: Arc::clone(turn.credentials()) });
+        let ice = Arc::new(IceOffers::new(&config, own));
         let hub = Arc::new(Hub::new(config.core(Arc::clone(&ice) as Arc<dyn IceSource>)));
         let metrics = Arc::new(Metrics::default());
         let shared = Arc::new(Shared {
             origins,
-            registry: metrics::registry(Arc::clone(&hub), Arc::clone(&metrics)),
+            registry: metrics::registry(
+                Arc::clone(&hub),
+                Arc::clone(&metrics),
+                turn.as_ref().map(|turn| turn.board().clone()),
+            ),
             hub,
             ice,
             ice_gate: Gate::new(&config.turn.api_tokens),
@@ -159,8 +171,8 @@ impl Server {
         listeners.extend(
             admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None)),
         );
-        let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, Arc::clone(&shared))));
-        Ok(Self { local, admin, turn: TurnAddrs::default(), shared, main })
+        let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, turn, Arc::clone(&shared))));
+        Ok(Self { local, admin, turn: turn_addrs, shared, main })
     }
 
     /// The addresses that people connect to, ports resolved.
@@ -199,8 +211,9 @@ impl Server {
     }
 }
 
-/// Serves until told to stop, then until clients are gone or the time is up. What is still there is aborted.
-async fn run(listeners: Vec<Listener>, shared: Arc<Shared>) {
+/// Serves until told to stop, then until clients are gone or the time is up. What is still there is aborted. Relays go on until
+/// then, but do not hold up the end: nothing tells when a call is over.
+async fn run(listeners: Vec<Listener>, turn: Option<Turn>, shared: Arc<Shared>) {
     let mut stage = shared.stage.subscribe();
     let mut serving = JoinSet::new();
     for listener in listeners {
@@ -223,6 +236,9 @@ async fn run(listeners: Vec<Listener>, shared: Arc<Shared>) {
         _ = stage.wait_for(|stage| *stage == Stage::Stopped) => {}
     }
     serving.shutdown().await;
+    if let Some(turn) = turn {
+        turn.join().await;
+    }
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), SpawnError> {

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use switchboard_turn::RelayAddress;
+
 /// The addresses of the interface of this name that can be used for relays, as the system lists them.
 pub fn interface_addresses(name: &str) -> Vec<IpAddr> {
     let usable = |address: &IpAddr| rank(*address).is_some();
@@ -13,12 +15,37 @@ pub fn interface_addresses(name: &str) -> Vec<IpAddr> {
         .collect()
 }
 
+/// All addresses of this machine's interfaces.
+pub(super) fn own_addresses() -> Vec<IpAddr> {
+    interfaces().into_iter().map(|(_, address)| address).collect()
+}
+
 fn interfaces() -> Vec<(String, IpAddr)> {
     let found = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot list the addresses of this machine; relaying over loopback alone");
         Vec::new()
     });
     found.into_iter().map(|interface| (interface.name.clone(), interface.ip())).collect()
+}
+
+/// The addresses that relays get where none is configured: the best of each family, and loopback only if there is no other.
+pub(super) fn relay_addresses(own: &[IpAddr]) -> Vec<RelayAddress> {
+    let best = |is_wanted: fn(&IpAddr) -> bool| {
+        let candidates = own.iter().copied().filter(is_wanted).filter_map(|address| Some((rank(address)?, address)));
+        candidates.min_by_key(|(rank, _)| *rank)
+    };
+    let found: Vec<(Rank, IpAddr)> = [best(IpAddr::is_ipv4), best(IpAddr::is_ipv6)].into_iter().flatten().collect();
+    let reaches_others = found.iter().any(|(rank, _)| *rank < Rank::Loopback);
+    let chosen: Vec<RelayAddress> = found
+        .into_iter()
+        .filter(|(rank, _)| !reaches_others || *rank < Rank::Loopback)
+        .map(|(_, address)| RelayAddress { bind: address, external: address })
+        .collect();
+    if chosen.is_empty() {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        return vec![RelayAddress { bind: loopback, external: loopback }];
+    }
+    chosen
 }
 
 /// How far an address is good for.
@@ -58,6 +85,29 @@ fn is_global(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn chosen(own: &[&str]) -> Vec<String> {
+        let own: Vec<IpAddr> = own.iter().map(|address| address.parse().expect("address")).collect();
+        relay_addresses(&own).iter().map(|address| address.bind.to_string()).collect()
+    }
+
+    #[test]
+    fn the_first_global_address_of_each_family_comes_first() {
+        let own = ["127.0.0.1", "::1", "10.0.0.1", "203.0.114.7", "8.8.8.8", "fe80::1", "fd00::2", "2a01::7"];
+        assert_eq!(chosen(&own), ["203.0.114.7", "2a01::7"]);
+    }
+
+    #[test]
+    fn private_addresses_serve_where_there_is_no_global_one() {
+        assert_eq!(chosen(&["127.0.0.1", "::1", "192.168.1.4", "fe80::1"]), ["192.168.1.4"]);
+        assert_eq!(chosen(&["127.0.0.1", "100.64.0.3", "fd00::2"]), ["100.64.0.3", "fd00::2"]);
+    }
+
+    #[test]
+    fn loopback_serves_where_there_is_nothing_else() {
+        assert_eq!(chosen(&["127.0.0.1", "::1"]), ["127.0.0.1", "::1"]);
+        assert_eq!(chosen(&[]), ["127.0.0.1"]);
+    }
 
     #[test]
     fn an_interface_that_does_not_exist_has_no_addresses() {

@@ -1,0 +1,259 @@
+//! Relaying over TCP and TLS, and what becomes of clients that are slow, idle, too many or not ours.
+#![allow(missing_docs)]
+
+mod turn_common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use switchboard_server::config::PacketIo;
+use switchboard_turn::client::{Allocation, Event};
+use switchboard_turn::message::Family;
+use turn_common::{Caller, Peer, Pipe, Relay, echo};
+
+const PATHS: [PacketIo; 2] = [PacketIo::Native, PacketIo::Portable];
+
+/// Short enough to be waited for.
+const BRIEF: Duration = Duration::from_millis(200);
+
+#[test]
+fn indications_and_channels_echo_over_tcp_and_tls() {
+    for io in PATHS {
+        let relay = Relay::with_tls(|config| config.packet_io = io);
+        for (family, peer) in [(Family::V4, Peer::v4()), (Family::V6, Peer::v6())] {
+            for mut caller in [relay.tcp(), relay.tls(), Caller::tcp(relay.addrs.tcp[1])] {
+                let relayed = caller.allocate(Allocation::of(family)).relayed[0];
+                caller.permit(&[peer.address]);
+                echo(&mut caller, relayed, &peer);
+                caller.channel(peer.address);
+                echo(&mut caller, relayed, &peer);
+            }
+        }
+    }
+}
+
+#[test]
+fn clients_of_every_protocol_reach_each_other() {
+    let relay = Relay::with_tls(|_| {});
+    let mut callers = [relay.udp(), relay.tcp(), relay.tls(), relay.tcp(), relay.udp(), relay.tls()];
+    let relayed: Vec<SocketAddr> =
+        callers.iter_mut().map(|caller| caller.allocate(Allocation::default()).relayed[0]).collect();
+    for bound in [false, true] {
+        for caller in &mut callers {
+            caller.permit(&relayed);
+            for peer in relayed.iter().filter(|_| bound) {
+                caller.channel(*peer);
+            }
+        }
+        for from in 0..callers.len() {
+            for to in 0..callers.len() {
+                let payload = vec![from as u8; 5 + to];
+                callers[from].send(relayed[to], &payload);
+                let (peer, _, bytes) = callers[to].data();
+                assert_eq!((peer, bytes), (relayed[from], payload));
+            }
+        }
+    }
+}
+
+#[test]
+fn bursts_keep_order_and_bytes_in_streams() {
+    for io in PATHS {
+        let relay = Relay::with_tls(|config| config.packet_io = io);
+        for mut caller in [relay.tcp(), relay.tls()] {
+            let peer = Peer::v4();
+            let relayed = caller.allocate(Allocation::default()).relayed[0];
+            caller.channel(peer.address);
+            let payload =
+                |index: u32| [&index.to_be_bytes()[..], &vec![index as u8; (index * 37 % 1200) as usize]].concat();
+            for round in 0..20 {
+                let batch = round * 50..(round + 1) * 50;
+                for index in batch.clone() {
+                    caller.turn.send(peer.address, &payload(index)).expect("not too large");
+                }
+                caller.flush();
+                for index in batch.clone() {
+                    assert_eq!(peer.receive(), (relayed, payload(index)));
+                }
+                for index in batch.clone() {
+                    peer.send(relayed, &payload(index));
+                }
+                for index in batch {
+                    assert_eq!(caller.data().2, payload(index));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_may_come_byte_by_byte() {
+    let relay = Relay::spawn();
+    let (mut caller, peer) = (relay.tcp(), Peer::v4());
+    let relayed = caller.allocate(Allocation::default()).relayed[0];
+    caller.channel(peer.address);
+    for index in 0..5_u8 {
+        caller.turn.send(peer.address, &[index; 31]).expect("not too large");
+    }
+    while let Some(transmit) = caller.turn.poll_transmit() {
+        for byte in transmit.payload {
+            caller.pipe.send(transmit.to, &[byte]);
+        }
+    }
+    for index in 0..5 {
+        assert_eq!(peer.receive(), (relayed, vec![index; 31]));
+    }
+}
+
+#[test]
+fn a_reader_that_stops_costs_bounded_memory_and_gets_whole_frames_when_it_goes_on() {
+    let relay = Relay::spawn();
+    let (mut caller, peer) = (relay.tcp(), Peer::v4());
+    let relayed = caller.allocate(Allocation::default()).relayed[0];
+    caller.channel(peer.address);
+    let before = resident();
+    // Far more than the kernel's buffers and the queue hold: most of it is dropped.
+    for index in 0..60_000_u32 {
+        peer.send(relayed, &[&index.to_be_bytes()[..], &[index as u8; 1196]].concat());
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 24 * 1024 * 1024, "{grown} bytes for one client that does not read");
+    peer.send(relayed, b"last");
+    let mut last = None;
+    let mut count = 0;
+    loop {
+        let (_, _, payload) = caller.data();
+        if payload == b"last" {
+            break;
+        }
+        let index = u32::from_be_bytes(payload[..4].try_into().expect("an index"));
+        assert_eq!(payload[4..], [index as u8; 1196], "a frame is whole");
+        assert!(last < Some(index), "in order");
+        last = Some(index);
+        count += 1;
+        // What was dropped at the full queue may have been the last word too.
+        peer.send(relayed, b"last");
+    }
+    assert!(count > 0 && count < 60_000, "{count} of 60,000 came");
+    // What is on its way still comes; then an answer is the answer.
+    peer.send(relayed, b"sentinel");
+    while caller.data().2 != b"sentinel" {}
+    echo(&mut caller, relayed, &peer);
+}
+
+/// Bytes of memory that this process uses.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
+    pages * 4096
+}
+
+#[test]
+fn who_says_nothing_is_given_up() {
+    let relay = Relay::with_tls(|config| {
+        config.limits.greeting_timeout = BRIEF;
+        config.limits.handshake_timeout = BRIEF;
+    });
+    relay.tcp().end();
+    let mut silent = TcpStream::connect(relay.addrs.tls[0]).expect("connected");
+    silent.set_read_timeout(Some(turn_common::SOON)).expect("timeout");
+    // TLS says goodbye, then the connection ends.
+    let mut goodbye = Vec::new();
+    silent.read_to_end(&mut goodbye).expect("the end");
+    assert!(goodbye.len() < 32, "{goodbye:?}");
+}
+
+#[test]
+fn who_sends_a_frame_without_end_is_given_up() {
+    let relay = Relay::with(|config| config.limits.greeting_timeout = BRIEF);
+    let mut caller = relay.tcp();
+    caller.pipe.send(relay.addrs.tcp[0], &[0x00, 0x03, 0x10, 0x00, 0x21, 0x12]);
+    caller.end();
+}
+
+#[test]
+fn who_has_no_allocation_may_not_stay() {
+    let relay = Relay::with(|config| config.limits.idle_timeout = BRIEF);
+    let mut caller = relay.tcp();
+    let request = caller.turn.bind(Instant::now());
+    assert!(matches!(caller.answer(request), Event::Bound { .. }));
+    caller.end();
+}
+
+#[test]
+fn an_allocation_keeps_an_idle_connection() {
+    let relay = Relay::with(|config| {
+        config.limits.idle_timeout = BRIEF;
+        config.limits.greeting_timeout = BRIEF;
+    });
+    let (mut caller, peer) = (relay.tcp(), Peer::v4());
+    let relayed = caller.allocate(Allocation::default()).relayed[0];
+    caller.channel(peer.address);
+    assert!(caller.next_event(BRIEF * 3).is_none() && !caller.closed);
+    echo(&mut caller, relayed, &peer);
+}
+
+#[test]
+fn what_is_no_stun_is_closed_at_once() {
+    let relay = Relay::with_tls(|_| {});
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00"[..], b"\x80\x00\x00\x00", b"\x00\x01\x00\x03\x21\x12\xa4\x42"] {
+        let mut caller = relay.tcp();
+        caller.pipe.send(relay.addrs.tcp[0], garbage);
+        caller.end();
+    }
+    let mut caller = Caller::tcp(relay.addrs.tls[0]);
+    let Pipe::Tcp(stream) = &mut caller.pipe else { unreachable!() };
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+    let mut rest = Vec::new();
+    // An alert may come first; a reset is as good as a close.
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.len() < 32, "{rest:?}");
+}
+
+#[test]
+fn one_address_has_a_bounded_number_of_connections() {
+    let relay = Relay::with(|config| config.limits.connections_per_address = 3);
+    let mut held: Vec<Caller> = (0..3).map(|_| relay.tcp()).collect();
+    for caller in &mut held {
+        let request = caller.turn.bind(Instant::now());
+        caller.answer(request);
+    }
+    relay.tcp().end();
+    held.pop();
+    // Its place is free as soon as the server has seen it go.
+    loop {
+        let mut caller = relay.tcp();
+        let request = caller.turn.bind(Instant::now());
+        match caller.next_event(turn_common::SOON) {
+            Some(Event::Bound { request: bound, .. }) if bound == request => break,
+            _ => std::thread::yield_now(),
+        }
+    }
+}
+
+#[test]
+fn a_client_that_goes_gives_its_relay_back() {
+    let relay = Relay::with_tls(|_| {});
+    for make in [Relay::tcp, Relay::tls] {
+        let mut caller = make(&relay);
+        let relayed = caller.allocate(Allocation::default()).relayed[0];
+        drop(caller);
+        let until = Instant::now() + turn_common::SOON;
+        while std::net::UdpSocket::bind(relayed).is_err() {
+            assert!(Instant::now() < until, "the relay is still open");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_connections_leaves_the_others_alone() {
+    let relay = Relay::with(|config| config.limits.connections_per_address = 50);
+    let (mut caller, peer) = (relay.tcp(), Peer::v4());
+    let relayed = caller.allocate(Allocation::default()).relayed[0];
+    caller.channel(peer.address);
+    let flood: Vec<_> = (0..500).filter_map(|_| TcpStream::connect(relay.addrs.tcp[0]).ok()).collect();
+    echo(&mut caller, relayed, &peer);
+    drop(flood);
+}
