@@ -18,7 +18,6 @@ mod report;
 mod session;
 mod stun;
 mod targets;
-mod tls;
 mod workload;
 
 pub(crate) use options::Options;
@@ -27,11 +26,12 @@ use crate::machine;
 use crate::process;
 use crate::summary::Summary;
 use anyhow::{Context, Result};
-use contestants::{Access, Arena, Contestant, Kind, Running, Subject};
+use contestants::{Arena, Contestant, Kind, Running, Subject};
 use generator::Pacing;
 use measure::{Conditions, Figures};
 use options::Plan;
 use report::Report;
+use session::Account;
 use std::collections::BTreeMap;
 use std::fs;
 use workload::{Leg, Pace, Workload};
@@ -51,8 +51,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     machine::pin_thread(&[plan.conditions.generator_cpu])?;
     let cpus = vec![plan.conditions.server_cpu];
     let arena = Arena::prepare(&plan.contestants, options.switchboard.clone(), cpus)?;
-    let mut bench =
-        Bench { access: arena.access()?, report: Report::new(&plan, options), standing: BTreeMap::new(), arena, plan };
+    let mut bench = Bench {
+        account: arena.account()?,
+        report: Report::new(&plan, options),
+        standing: BTreeMap::new(),
+        arena,
+        plan,
+    };
     bench.busy_rounds(options)?;
     bench.footprint_rounds(options)?;
     if let Some(path) = &options.json {
@@ -67,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Bench {
     plan: Plan,
     arena: Arena,
-    access: Access,
+    account: Account,
     report: Report,
     /// Servers that stay up, each started when first needed; none where there is nothing to start.
     standing: BTreeMap<Subject, Option<Running>>,
@@ -113,7 +118,7 @@ impl Bench {
         }
         let server = self.standing.get(&subject).and_then(Option::as_ref);
         let under: Conditions = self.plan.conditions;
-        match measure::measure(server, load, pacing, &self.access, &under) {
+        match measure::measure(server, load, pacing, &self.account, &under) {
             Ok(figures) => {
                 announce(round, load, &contestant.name, &figures);
                 self.report.busy[at].add(subject, figures);
@@ -145,7 +150,7 @@ impl Bench {
                 let contestant = self.plan.contestants[subject].clone();
                 // A fresh process for each: what one run leaves in an allocator would hide what the next one takes.
                 let Some(server) = self.arena.start(&contestant)? else { continue };
-                match footprint::allocations(&server, options.allocations, &self.access) {
+                match footprint::allocations(&server, options.allocations, &self.account) {
                     Ok(figures) => self.report.allocations.add(subject, figures),
                     Err(error) => self.report.note(&(contestant.name.clone() + ", allocations"), &format!("{error:#}")),
                 }

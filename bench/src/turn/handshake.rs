@@ -1,8 +1,7 @@
 //! Many clients' sessions over their sockets, some at a time: allocate, bind, release.
 
-use super::contestants::Access;
 use super::datagram::{LARGEST, Socket};
-use super::session::Session;
+use super::session::{Account, Session};
 use super::workload::{Family, Leg};
 use anyhow::{Context, Result, ensure};
 use rustix::buffer::spare_capacity;
@@ -26,13 +25,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Client `number`, connected to `server`; no request is sent yet.
+    /// Client `number`, connected to `server`; nothing is sent yet.
     pub(crate) fn connect(
         server: SocketAddr,
         number: usize,
         family: Family,
         leg: Leg,
-        access: &Access,
+        account: &Account,
     ) -> Result<Self> {
         let ip = family.client(number);
         let socket = match leg {
@@ -41,10 +40,9 @@ impl Client {
                 socket.connect(server)?;
                 socket
             }
-            Leg::Tcp => Socket::connect_stream(ip, server, None)?,
-            Leg::Tls => Socket::connect_stream(ip, server, Some(&access.trust))?,
+            Leg::Tcp => Socket::connect_tcp(ip, server)?,
         };
-        Ok(Self { session: Session::new(access.account.clone(), u32::try_from(number)?, ip), socket })
+        Ok(Self { session: Session::new(account.clone(), u32::try_from(number)?, ip), socket })
     }
 }
 

@@ -1,8 +1,9 @@
 //! One round: allocate, warm up, measure one contestant under one load, release.
 
-use super::contestants::{Access, Running};
+use super::contestants::Running;
 use super::ends::Ends;
 use super::generator::{Generator, Pacing, Seen};
+use super::session::Account;
 use super::workload::Workload;
 use crate::load::Schedule;
 use crate::usage::{Snapshot, Usage};
@@ -65,12 +66,12 @@ pub(crate) fn measure(
     server: Option<&Running>,
     workload: &Workload,
     pacing: Pacing,
-    access: &Access,
+    account: &Account,
     under: &Conditions,
 ) -> Result<Figures> {
     let mut ends = match server {
-        Some(server) => Ends::relayed(workload, server, access)?,
-        None => Ends::direct(workload, access)?,
+        Some(server) => Ends::relayed(workload, server.address(workload.family), account)?,
+        None => Ends::direct(workload, account)?,
     };
     let generator = Generator::new(&ends, workload, pacing, server.is_some())?;
     let schedule = Schedule::soon(Instant::now(), under.warm_up, under.measure);

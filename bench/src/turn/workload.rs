@@ -115,7 +115,6 @@ impl Family {
 pub(crate) enum Leg {
     Udp,
     Tcp,
-    Tls,
 }
 
 /// How packets follow each other.
@@ -155,10 +154,8 @@ impl Workload {
         if self.family == Family::V6 {
             name += "/v6";
         }
-        match self.leg {
-            Leg::Udp => {}
-            Leg::Tcp => name += "/tcp",
-            Leg::Tls => name += "/tls",
+        if self.leg == Leg::Tcp {
+            name += "/tcp";
         }
         name
     }
@@ -180,7 +177,7 @@ impl Workload {
 impl FromStr for Workload {
     type Err = Error;
 
-    /// Reads `PATTERN-WAY[/FLOWS][/v6][/tcp|/tls]`.
+    /// Reads `PATTERN-WAY[/FLOWS][/v6][/tcp]`.
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split('/');
         let (pattern, way) = parts.next().and_then(|name| name.split_once('-')).with_context(|| {
@@ -195,9 +192,8 @@ impl FromStr for Workload {
                 ("v6", _) => workload.family = Family::V6,
                 ("udp", _) => workload.leg = Leg::Udp,
                 ("tcp", _) => workload.leg = Leg::Tcp,
-                ("tls", _) => workload.leg = Leg::Tls,
                 (_, Ok(flows @ 1..=MAX_FLOWS)) => workload.flows = flows,
-                _ => bail!("{text}: {part} is neither v6 nor tcp nor tls nor a number of flows up to {MAX_FLOWS}"),
+                _ => bail!("{text}: {part} is neither v6 nor tcp nor a number of flows up to {MAX_FLOWS}"),
             }
         }
         Ok(workload)
@@ -220,10 +216,8 @@ impl fmt::Display for Workload {
         if self.family == Family::V6 {
             write!(f, ", IPv6")?;
         }
-        match self.leg {
-            Leg::Udp => {}
-            Leg::Tcp => write!(f, ", clients over TCP")?,
-            Leg::Tls => write!(f, ", clients over TLS")?,
+        if self.leg == Leg::Tcp {
+            write!(f, ", clients over TCP")?;
         }
         match self.pace {
             Pace::Closed => Ok(()),

@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use crate::config::keys::{Flag, Key};
 use crate::config::{KEYS, Sources};
 use crate::credentials;
+use crate::doctor;
 
 /// What the user wants done.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Action {
     CheckConfig(Sources),
     /// Print TURN credentials.
     Credentials(Sources, credentials::Request),
+    /// Ask a server for STUN and relays, and say what does not work.
+    Doctor(doctor::Order),
     /// Print the version.
     Version {
         /// As a JSON object.
@@ -55,6 +58,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Action {
         Some(("config", matches)) => Action::Config(sources(matches), print(matches)),
         Some(("check-config", matches)) => Action::CheckConfig(sources(matches)),
         Some(("credentials", matches)) => Action::Credentials(sources(matches), credentials_request(matches)),
+        Some(("doctor", matches)) => Action::Doctor(order(matches)),
         Some(("version", matches)) => Action::Version { json: matches.get_flag("json") },
         Some(("completions", matches)) => Action::Completions(matches.get_one("shell").copied().unwrap_or(Shell::Bash)),
         Some(("man", _)) => Action::Man,
@@ -104,6 +108,7 @@ pub(crate) fn command() -> Command {
                 .arg(toggle("json", "Print a JSON object"))
                 .args(settings()),
         )
+        .subcommand(doctor_command())
         .subcommand(Command::new("version").about("Prints the version").arg(toggle("json", "Print a JSON object")))
         .subcommand(
             Command::new("completions")
@@ -111,6 +116,49 @@ pub(crate) fn command() -> Command {
                 .arg(Arg::new("shell").required(true).value_name("SHELL").value_parser(clap::value_parser!(Shell))),
         )
         .subcommand(Command::new("man").about("Prints the manual page, in roff"))
+}
+
+fn doctor_command() -> Command {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).help_heading("Options")
+    };
+    Command::new("doctor")
+        .about("Asks a server for STUN and relays, and says what works, what does not and why")
+        .long_about(
+            "Asks a server for STUN over UDP and TCP and for relays over UDP, TCP and TLS, sends an echo through each, and \
+             says what works, what does not, why, and what to do. Ends with 0 if everything works that somebody relies on.",
+        )
+        .arg(
+            Arg::new("server")
+                .value_name("SERVER")
+                .action(ArgAction::Append)
+                .help("A Switchboard such as https://example.org, or servers such as turn:example.org:3478")
+                .long_help(
+                    "A Switchboard such as https://example.org, which is asked for its servers and for credentials as a \
+                     page asks; or STUN and TURN servers such as stun:example.org, turn:example.org:3478?transport=tcp or \
+                     turns:example.org. By default the Switchboard at http://localhost:3000.",
+                ),
+        )
+        .arg(option("username", "NAME", "The user name for servers that are named themselves"))
+        .arg(option("password", "PASSWORD", "The password of this user").requires("username"))
+        .arg(option("secret", "SECRET", "The server's secret, to make credentials from").conflicts_with("password"))
+        .arg(
+            option("ca", "FILE", "Trusts the authorities in this PEM file too")
+                .value_parser(PathBufValueParser::new()),
+        )
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Prints a JSON object").help_heading("Options"))
+}
+
+fn order(matches: &ArgMatches) -> doctor::Order {
+    let text = |name| matches.get_one::<String>(name).cloned();
+    doctor::Order {
+        servers: matches.get_many::<String>("server").unwrap_or_default().cloned().collect(),
+        username: text("username"),
+        password: text("password"),
+        secret: text("secret"),
+        authorities: matches.get_one::<PathBuf>("ca").cloned(),
+        json: matches.get_flag("json"),
+    }
 }
 
 /// The flags of settings, and those that lead to more settings.

@@ -7,6 +7,7 @@ mod args;
 mod banner;
 mod config;
 mod credentials;
+mod doctor;
 mod logging;
 mod qr;
 mod reach;
@@ -39,6 +40,8 @@ pub fn run() -> ExitCode {
     match act(args::parse(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // The report has said it.
+        Err(error) if error.is::<doctor::Unwell>() => ExitCode::FAILURE,
         Err(error) => report(&error),
     }
 }
@@ -49,6 +52,7 @@ fn act(action: Action) -> anyhow::Result<()> {
         Action::Config(sources, what) => print(&configuration(&sources, what)?),
         Action::CheckConfig(sources) => check(&sources),
         Action::Credentials(sources, request) => print(&credentials::credentials(&sources, &request)?),
+        Action::Doctor(order) => doctor::doctor(&order),
         Action::Version { json: false } => print(&format!("switchboard {}\n", env!("CARGO_PKG_VERSION"))),
         Action::Version { json: true } => print(&version_json()),
         Action::Completions(shell) => {

@@ -388,8 +388,8 @@ impl TurnClient {
                 Ok(Some(frame)) => self.handle_packet(self.options.server, frame, now),
                 Ok(None) => break,
                 Err(broken) => {
-                    self.handle_closed();
                     self.events.push_back(Event::Broken(broken));
+                    self.handle_closed();
                     return;
                 }
             }

@@ -57,11 +57,13 @@ fn signs_with_sha256_where_it_is_offered_and_returns_the_offer() {
 }
 
 #[test]
-fn hides_its_name_where_the_server_can_do_without() {
-    let (_, request) = challenged(Transport::Datagram, Strength::Best, ANONYMITY, Some(SHA256));
-    let message = Message::parse(&request).expect("a message");
-    assert_eq!(message.username(), None);
-    assert!(matches!(message.userhash(), Some(Ok(_))));
+fn hides_its_name_if_asked_to_where_the_server_can_do_without() {
+    for (strength, hidden) in [(Strength::Anonymous, true), (Strength::Best, false)] {
+        let (_, request) = challenged(Transport::Datagram, strength, ANONYMITY, Some(SHA256));
+        let message = Message::parse(&request).expect("a message");
+        assert_eq!(message.username().is_none(), hidden);
+        assert_eq!(message.userhash().is_some(), hidden);
+    }
 }
 
 #[test]

@@ -93,8 +93,8 @@ fn another_protocol_on_the_stream_ends_everything() {
     let (mut client, now) = (client(Transport::Stream, None), Instant::now());
     let request = client.bind(now);
     client.handle_input(server(), b"HTTP/1.1 400 Bad Request\r\n\r\n", now);
-    assert_eq!(event(&mut client), Event::Failed { request, error: RequestError::Closed });
     assert!(matches!(event(&mut client), Event::Broken(_)));
+    assert_eq!(event(&mut client), Event::Failed { request, error: RequestError::Closed });
     let late = client.bind(now);
     assert_eq!(event(&mut client), Event::Failed { request: late, error: RequestError::Closed });
 }

@@ -20,9 +20,12 @@ const USERNAME_ANONYMITY: u32 = 1 << 22;
 /// What a client makes of a server's offer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Strength {
-    /// SHA-256 and a hashed user name where the server offers them, else SHA-1.
+    /// SHA-256 where the server offers it, else SHA-1.
     #[default]
     Best,
+    /// As [`Self::Best`], and the user name is hashed where the server offers that (USERHASH). Servers find only names that
+    /// they store so: no time-limited ones.
+    Anonymous,
     /// SHA-1 and the plain user name always, as browsers do.
     AsBrowsers,
 }
@@ -147,10 +150,10 @@ impl Session {
 impl Login {
     fn answer(&self, realm: &str, nonce: &str, features: u32, offer: Option<&[u8]>) -> Challenge {
         let offer = match self.strength {
-            Strength::Best => offer.and_then(|offer| Some((best(offer)?, offer.to_vec()))),
+            Strength::Best | Strength::Anonymous => offer.and_then(|offer| Some((best(offer)?, offer.to_vec()))),
             Strength::AsBrowsers => None,
         };
-        let anonymous = offer.is_some() && features & USERNAME_ANONYMITY != 0;
+        let anonymous = self.strength == Strength::Anonymous && features & USERNAME_ANONYMITY != 0;
         let algorithm = offer.as_ref().map_or(PasswordAlgorithm::Md5, |(algorithm, _)| *algorithm);
         Challenge {
             integrity: if offer.is_some() { Integrity::Sha256 } else { Integrity::Sha1 },

@@ -1,0 +1,141 @@
+//! What people and programs read, for each thing that goes wrong most.
+
+use std::net::SocketAddr;
+
+use switchboard_turn::client::RequestError;
+
+use super::*;
+use crate::doctor::fault::TlsFault;
+use crate::doctor::probe::Seen;
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn seen() -> Seen {
+    Seen { mapped: at("198.51.100.7:40000"), took: Duration::from_micros(23_400) }
+}
+
+fn works() -> Findings {
+    let addresses = vec![at("203.0.113.7:50000"), at("[2001:db8::7]:50001")];
+    let relay = Some(Ok(Relay { addresses, echo: Duration::from_micros(51_900) }));
+    Findings { stun: Ok(seen()), relay, nat: None }
+}
+
+fn fails(fault: Fault) -> Findings {
+    Findings { stun: Err(fault), relay: None, nat: None }
+}
+
+fn refuses(fault: Fault) -> Findings {
+    Findings { stun: Ok(seen()), relay: Some(Err(fault)), nat: None }
+}
+
+fn server(uri: &str, findings: Findings) -> Server {
+    let uri = Uri::parse(uri).expect("a URI");
+    let carrier = uri.carrier.unwrap_or(Carrier::Udp);
+    Server { uri, carrier, needed: true, families: vec![(false, findings)], unknown: None }
+}
+
+fn report(servers: Vec<Server>) -> Report {
+    Report { subject: "https://example.org".to_owned(), introduction: None, servers }
+}
+
+const UDP: &str = "turn:example.org:3478?transport=udp";
+const TCP: &str = "turn:example.org:3478?transport=tcp";
+const TLS: &str = "turns:example.org:5349?transport=tcp";
+
+fn behaviour(dependence: Dependence) -> Detected {
+    Ok(Behaviour { dependence, mapped: at("198.51.100.7:40000") })
+}
+
+#[test]
+fn all_is_well() {
+    let nat = Nat {
+        translates: true,
+        mapping: behaviour(Dependence::EndpointIndependent),
+        filtering: behaviour(Dependence::AddressAndPortDependent),
+    };
+    let mut udp = server(UDP, Findings { nat: Some(nat), ..works() });
+    udp.families.push((true, fails(Fault::NoRoute)));
+    let report = report(vec![udp, server(TCP, works()), server(TLS, works())]);
+    assert!(report.is_well());
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn udp_is_blocked() {
+    let report = report(vec![server(UDP, fails(Fault::Silent)), server(TCP, works()), server(TLS, works())]);
+    assert!(!report.is_well());
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn a_certificate_has_expired() {
+    let expired = Fault::Tls(TlsFault::Expired { ago: Some(Duration::from_secs(3 * 86_400)) });
+    let report = report(vec![server(UDP, works()), server(TCP, works()), server(TLS, fails(expired))]);
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn the_password_is_wrong_everywhere() {
+    let wrong = || refuses(Fault::WrongCredentials { left: Some(Duration::from_secs(3_540)) });
+    let report = report(vec![server(UDP, wrong()), server(TCP, wrong())]);
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn the_relay_is_at_a_private_address() {
+    let private = Fault::RelayPrivate { relayed: at("10.0.0.5:0").ip(), server: at("203.0.113.7:0").ip() };
+    insta::assert_snapshot!(report(vec![server(UDP, refuses(private)), server(TCP, works())]).text(false));
+}
+
+#[test]
+fn a_symmetric_nat_is_told_and_what_could_not_be_found_out() {
+    let filtering = Err(DiscoveryError::Request(RequestError::TimedOut { forged: false }));
+    let nat = Nat { translates: true, mapping: behaviour(Dependence::AddressAndPortDependent), filtering };
+    let stun = Findings { relay: None, nat: Some(nat), ..works() };
+    let report = report(vec![server("stun:example.org", stun)]);
+    assert!(report.is_well());
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn the_switchboard_cannot_be_asked() {
+    let introduction = Some((Fault::PortClosed, 3000));
+    let report = Report { subject: "http://localhost:3000".to_owned(), introduction, servers: Vec::new() };
+    assert!(!report.is_well());
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn an_unknown_name_is_told_once() {
+    let unknown = Some(Fault::NoAddress { host: "example.invalid".to_owned() });
+    let nowhere = Server { families: Vec::new(), unknown, ..server("turn:example.invalid", works()) };
+    insta::assert_snapshot!(report(vec![nowhere]).text(false));
+}
+
+#[test]
+fn what_nobody_needs_does_not_count() {
+    let tcp = Server { needed: false, ..server("stun:example.org", fails(Fault::PortClosed)) };
+    let report = report(vec![server("stun:example.org", Findings { relay: None, ..works() }), tcp]);
+    assert!(report.is_well());
+}
+
+#[test]
+fn one_family_is_enough() {
+    let mut udp = server(UDP, works());
+    udp.families.push((true, fails(Fault::PortClosed)));
+    assert!(report(vec![udp]).is_well());
+}
+
+#[test]
+fn programs_get_the_same() {
+    let report = report(vec![server(UDP, works()), server(TLS, fails(Fault::PortClosed))]);
+    insta::assert_snapshot!(report.json());
+}
+
+#[test]
+fn sentences_are_wrapped_between_words() {
+    assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+    assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
+}
