@@ -18,6 +18,7 @@ mod report;
 mod session;
 mod stun;
 mod targets;
+mod tls;
 mod workload;
 
 pub(crate) use options::Options;
@@ -26,12 +27,11 @@ use crate::machine;
 use crate::process;
 use crate::summary::Summary;
 use anyhow::{Context, Result};
-use contestants::{Arena, Contestant, Kind, Running, Subject};
+use contestants::{Access, Arena, Contestant, Kind, Running, Subject};
 use generator::Pacing;
 use measure::{Conditions, Figures};
 use options::Plan;
 use report::Report;
-use session::Account;
 use std::collections::BTreeMap;
 use std::fs;
 use workload::{Leg, Pace, Workload};
@@ -51,13 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     machine::pin_thread(&[plan.conditions.generator_cpu])?;
     let cpus = vec![plan.conditions.server_cpu];
     let arena = Arena::prepare(&plan.contestants, options.switchboard.clone(), cpus)?;
-    let mut bench = Bench {
-        account: arena.account()?,
-        report: Report::new(&plan, options),
-        standing: BTreeMap::new(),
-        arena,
-        plan,
-    };
+    let mut bench =
+        Bench { access: arena.access()?, report: Report::new(&plan, options), standing: BTreeMap::new(), arena, plan };
     bench.busy_rounds(options)?;
     bench.footprint_rounds(options)?;
     if let Some(path) = &options.json {
@@ -72,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Bench {
     plan: Plan,
     arena: Arena,
-    account: Account,
+    access: Access,
     report: Report,
     /// Servers that stay up, each started when first needed; none where there is nothing to start.
     standing: BTreeMap<Subject, Option<Running>>,
@@ -118,7 +113,7 @@ impl Bench {
         }
         let server = self.standing.get(&subject).and_then(Option::as_ref);
         let under: Conditions = self.plan.conditions;
-        match measure::measure(server, load, pacing, &self.account, &under) {
+        match measure::measure(server, load, pacing, &self.access, &under) {
             Ok(figures) => {
                 announce(round, load, &contestant.name, &figures);
                 self.report.busy[at].add(subject, figures);
@@ -150,7 +145,7 @@ impl Bench {
                 let contestant = self.plan.contestants[subject].clone();
                 // A fresh process for each: what one run leaves in an allocator would hide what the next one takes.
                 let Some(server) = self.arena.start(&contestant)? else { continue };
-                match footprint::allocations(&server, options.allocations, &self.account) {
+                match footprint::allocations(&server, options.allocations, &self.access) {
                     Ok(figures) => self.report.allocations.add(subject, figures),
                     Err(error) => self.report.note(&(contestant.name.clone() + ", allocations"), &format!("{error:#}")),
                 }

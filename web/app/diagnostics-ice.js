@@ -22,6 +22,8 @@
 
 /** @typedef {Gathered & { connectMs: number | null, rttMs: number | null }} Echoed */
 
+/** An answer to one search may be followed by others: of another interface, another family. */
+const MORE_MS = 500
 /** Chromium gives a silent STUN server up after 9.5 s. */
 const GATHER_MS = 12_000
 /** TLS through a slow proxy takes a few seconds; nobody waits longer than this for a connection. */
@@ -37,15 +39,21 @@ export const tellsErrors = () => 'onicecandidateerror' in RTCPeerConnection.prot
  * Gathers candidates.
  * @param {RTCIceServer[]} iceServers
  * @param {(found: Found) => void} told  Each candidate as it comes.
+ * @param {string} [wanted]  The type to look for; soon after one is found it is enough.
  * @returns {Promise<Gathered>}
  */
-export async function gather(iceServers, told) {
+export async function gather(iceServers, told, wanted) {
   const begun = performance.now()
-  const search = new Search({ iceServers }, told)
+  let enough = () => {}
+  const satisfied = new Promise(resolve => { enough = () => void after(MORE_MS).then(resolve) })
+  const search = new Search({ iceServers }, found => {
+    told(found)
+    if (found.type === wanted) enough()
+  })
   try {
     search.connection.createDataChannel('diagnostics')
     await search.connection.setLocalDescription()
-    await Promise.race([search.over, after(GATHER_MS)])
+    await Promise.race([search.over, satisfied, after(GATHER_MS)])
   } catch (error) {
     search.note(String(error))
   }

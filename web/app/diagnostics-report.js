@@ -9,7 +9,7 @@ import { milliseconds, place } from './diagnostics-verdict.js'
  */
 
 const IPV4 = /(?<![\d.])(\d{1,3}\.\d{1,3})\.\d{1,3}\.\d{1,3}(?![\d.])/g
-const IPV6 = /(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?:%\w+)?(?![\w:])/gi
+const IPV6 = /(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{1,4})?(?:%\w+)?(?![\w:])/gi
 const MDNS = /\b([0-9a-f]{4})[0-9a-f-]{8,60}\.local\b/gi
 
 /** Leaves of each address what tells the network and not the place in it. @param {string} text */

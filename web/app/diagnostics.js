@@ -122,7 +122,7 @@ function checkStun({ url, server }, findings) {
   const check = addCheck('STUN', 'Tells you your public address.', url)
   return async () => {
     check.running()
-    const gathered = await gather([server], found => { if (found.type === 'srflx') check.add(found) })
+    const gathered = await gather([server], found => { if (found.type === 'srflx') check.add(found) }, 'srflx')
     const answers = stunAnswers(gathered, tellsErrors())
     findings.stun.push(answers)
     check.tell(stunOutcome(gathered, answers))

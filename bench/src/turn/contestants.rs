@@ -2,7 +2,8 @@
 
 use super::session::Account;
 use super::stun::{Message, Method, Writer};
-use super::workload::Family;
+use super::tls::{self, Certificate, Trust};
+use super::workload::{Family, Leg};
 use crate::process::Process;
 use crate::servers;
 use anyhow::{Context, Result, bail, ensure};
@@ -81,14 +82,32 @@ impl FromStr for Contestant {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) process: Process,
-    port: u16,
+    ports: Ports,
 }
 
 impl Running {
     /// Where it answers.
-    pub(crate) fn address(&self, family: Family) -> SocketAddr {
-        SocketAddr::new(family.loopback(), self.port)
+    pub(crate) fn address(&self, family: Family, leg: Leg) -> SocketAddr {
+        let port = match leg {
+            Leg::Udp | Leg::Tcp => self.ports.plain,
+            Leg::Tls => self.ports.tls,
+        };
+        SocketAddr::new(family.loopback(), port)
     }
+}
+
+/// Where a server listens on loopback.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    plain: u16,
+    tls: u16,
+}
+
+/// What clients need to be let in.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) account: Account,
+    pub(crate) trust: Trust,
 }
 
 /// Starts contestants.
@@ -96,7 +115,9 @@ impl Running {
 pub(crate) struct Arena {
     switchboard: PathBuf,
     cpus: Vec<usize>,
-    /// Holds configuration and process id files.
+    certificate: Certificate,
+    trust: Trust,
+    /// Holds certificate, configuration and process id files.
     scratch: TempDir,
 }
 
@@ -115,52 +136,61 @@ impl Arena {
             }
         }
         let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
-        Ok(Self { switchboard, cpus, scratch })
+        let (certificate, trust) = tls::certify(scratch.path())?;
+        Ok(Self { switchboard, cpus, certificate, trust, scratch })
     }
 
-    /// Credentials that every contestant accepts.
-    pub(crate) fn account(&self) -> Result<Account> {
+    /// Credentials that every contestant accepts, and the authority behind its certificate.
+    pub(crate) fn access(&self) -> Result<Access> {
         let expires = SystemTime::now().duration_since(UNIX_EPOCH)? + LIFETIME;
-        Account::from_secret(SECRET, "bench", expires.as_secs())
+        let account = Account::from_secret(SECRET, "bench", expires.as_secs())?;
+        Ok(Access { account, trust: self.trust.clone() })
     }
 
     /// Starts a contestant and waits until it answers; `None` where there is nothing to start.
     pub(crate) fn start(&self, contestant: &Contestant) -> Result<Option<Running>> {
-        let port = free_port()?;
+        let ports = Ports { plain: free_port()?, tls: free_port()? };
         let command = match &contestant.kind {
-            Kind::Turnserver { program, options } => self.turnserver(program, options, port),
-            Kind::Switchboard => self.switchboard(port)?,
+            Kind::Turnserver { program, options } => self.turnserver(program, options, ports),
+            Kind::Switchboard => self.switchboard(ports)?,
             Kind::Forwarder => {
                 let mut command = Command::new(env::current_exe().context("cannot find this program")?);
-                command.arg("turn-forwarder").arg(port.to_string());
+                command.arg("turn-forwarder").arg(ports.plain.to_string());
                 command
             }
             Kind::Direct => return Ok(None),
         };
         let by_tcp_too = contestant.kind != Kind::Forwarder;
-        let process = Process::start_until(command, &self.cpus, || answers(port, by_tcp_too))
+        let process = Process::start_until(command, &self.cpus, || answers(ports.plain, by_tcp_too))
             .with_context(|| format!("cannot start {}", contestant.name))?;
-        Ok(Some(Running { process, port }))
+        Ok(Some(Running { process, ports }))
     }
 
     /// One relay thread, as it has one processor, and a realm as short as ours; whatever else would listen is off.
-    fn turnserver(&self, program: &Path, options: &[String], port: u16) -> Command {
+    fn turnserver(&self, program: &Path, options: &[String], ports: Ports) -> Command {
+        let Ports { plain, tls } = ports;
+        let Certificate { chain, key } = &self.certificate;
         let mut command = Command::new(program);
-        command.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--simple-log", "--log-file=stdout"]);
+        command.args(["-n", "--no-cli", "--no-dtls", "--simple-log", "--log-file=stdout"]);
+        command.arg(format!("--cert={}", chain.display())).arg(format!("--pkey={}", key.display()));
         command.args(["--listening-ip=127.0.0.1", "--listening-ip=::1", "--relay-ip=127.0.0.1", "--relay-ip=::1"]);
-        command.arg(format!("--listening-port={port}")).args(["--relay-threads=1", "--allow-loopback-peers"]);
+        command.arg(format!("--listening-port={plain}")).arg(format!("--tls-listening-port={tls}"));
+        command.args(["--relay-threads=1", "--allow-loopback-peers"]);
         command.args(["--use-auth-secret", "--realm=turn"]).arg(format!("--static-auth-secret={SECRET}"));
-        command.arg(format!("--pidfile={}", self.scratch.path().join(format!("{port}.pid")).display()));
+        command.arg(format!("--pidfile={}", self.scratch.path().join(format!("{plain}.pid")).display()));
         command.args(options).current_dir(self.scratch.path());
         command
     }
 
     /// One worker, and limits that never bite but are counted.
-    fn switchboard(&self, port: u16) -> Result<Command> {
-        let path = self.scratch.path().join(format!("{port}.toml"));
+    fn switchboard(&self, ports: Ports) -> Result<Command> {
+        let Ports { plain, tls } = ports;
+        let path = self.scratch.path().join(format!("{plain}.toml"));
+        let [chain, key] = [&self.certificate.chain, &self.certificate.key].map(|path| path.display());
         let text = servers::configuration()
             + &format!(
-                "[turn]\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nsecret = \"{SECRET}\"\n\
+                "[turn]\nlisten = [\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]\nsecret = \"{SECRET}\"\n\
+                 tls_listen = [\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]\ncertificate = \"{chain}\"\nprivate_key = \"{key}\"\n\
                  relay_addresses = [\"127.0.0.1\", \"::1\"]\nallow_loopback_peers = true\nworkers = 1\n\
                  allocations = 100000\nallocations_per_user = 100000\nallocations_per_address = 100000\n"
             );

@@ -1,12 +1,11 @@
 //! The sockets of one round: clients with their allocations, peers, and between which of them each flow goes.
 
+use super::contestants::{Access, Running};
 use super::datagram::Socket;
 use super::handshake::{self, Client};
 use super::lane::{Framing, Lane};
-use super::session::Account;
 use super::workload::{Leg, Way, Workload};
 use anyhow::Result;
-use std::net::SocketAddr;
 
 /// All sockets of a round, ready to send.
 #[derive(Debug)]
@@ -18,9 +17,10 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// Allocates and binds whatever `workload` needs on `server`.
-    pub(crate) fn relayed(workload: &Workload, server: SocketAddr, account: &Account) -> Result<Self> {
+    pub(crate) fn relayed(workload: &Workload, server: &Running, access: &Access) -> Result<Self> {
+        let address = server.address(workload.family, workload.leg);
         let mut clients = (0..workload.clients())
-            .map(|number| Client::connect(server, number, workload.family, workload.leg, account))
+            .map(|number| Client::connect(address, number, workload.family, workload.leg, access))
             .collect::<Result<Vec<_>>>()?;
         clients.iter_mut().try_for_each(|client| client.session.allocate())?;
         handshake::converse(&mut clients)?;
@@ -34,11 +34,11 @@ impl Ends {
     }
 
     /// The same flows without a relay: what the generator and the kernel cost by themselves.
-    pub(crate) fn direct(workload: &Workload, account: &Account) -> Result<Self> {
+    pub(crate) fn direct(workload: &Workload, access: &Access) -> Result<Self> {
         let (mut clients, mut peers) = (Vec::new(), Vec::new());
         for number in 0..workload.flows {
             let peer = Socket::bind(workload.family.loopback())?;
-            let client = Client::connect(peer.local()?, number, workload.family, Leg::Udp, account)?;
+            let client = Client::connect(peer.local()?, number, workload.family, Leg::Udp, access)?;
             peer.connect(client.socket.local()?)?;
             clients.push(client);
             peers.push(peer);
@@ -96,7 +96,7 @@ impl Ends {
         let client = match workload.leg {
             _ if !is_relayed => Framing::Bare,
             Leg::Udp => Framing::Channel,
-            Leg::Tcp => Framing::Stream,
+            Leg::Tcp | Leg::Tls => Framing::Stream,
         };
         let (out, arriving) = match self.way {
             Way::Up => (client, Framing::Bare),

@@ -1,8 +1,8 @@
 //! What a fresh server keeps: memory of an allocation and of a stranger; and how long its answers to strangers are.
 
-use super::contestants::Running;
+use super::contestants::{Access, Running};
 use super::handshake::{self, Client};
-use super::session::{Account, UDP};
+use super::session::UDP;
 use super::stun::{Attribute, Message, Method, Writer};
 use super::workload::{Family, Leg};
 use crate::machine;
@@ -45,11 +45,11 @@ pub(crate) struct StrangerFigures {
 }
 
 /// Measures `count` allocations on a fresh server.
-pub(crate) fn allocations(server: &Running, count: usize, account: &Account) -> Result<AllocationFigures> {
+pub(crate) fn allocations(server: &Running, count: usize, access: &Access) -> Result<AllocationFigures> {
     let pid = server.process.pid();
-    let address = server.address(Family::V4);
+    let address = server.address(Family::V4, Leg::Udp);
     let mut clients = (0..count)
-        .map(|number| Client::connect(address, number, Family::V4, Leg::Udp, account))
+        .map(|number| Client::connect(address, number, Family::V4, Leg::Udp, access))
         .collect::<Result<Vec<_>>>()?;
     // Any peer will do: nothing is sent to it.
     let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -76,7 +76,7 @@ pub(crate) fn allocations(server: &Running, count: usize, account: &Account) -> 
 
 /// Measures two crowds of `count` sources each on a fresh server.
 pub(crate) fn strangers(server: &Running, count: usize) -> Result<StrangerFigures> {
-    let address = server.address(Family::V4);
+    let address = server.address(Family::V4, Leg::Udp);
     let ask = |request: &[u8]| -> Result<usize> {
         Ok(exchange(address, Ipv4Addr::LOCALHOST, request, 4)?.map_or(0, |answer| answer.len()))
     };

@@ -1,7 +1,8 @@
 //! Many clients' sessions over their sockets, some at a time: allocate, bind, release.
 
+use super::contestants::Access;
 use super::datagram::{LARGEST, Socket};
-use super::session::{Account, Session};
+use super::session::Session;
 use super::workload::{Family, Leg};
 use anyhow::{Context, Result, ensure};
 use rustix::buffer::spare_capacity;
@@ -25,13 +26,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Client `number`, connected to `server`; nothing is sent yet.
+    /// Client `number`, connected to `server`; no request is sent yet.
     pub(crate) fn connect(
         server: SocketAddr,
         number: usize,
         family: Family,
         leg: Leg,
-        account: &Account,
+        access: &Access,
     ) -> Result<Self> {
         let ip = family.client(number);
         let socket = match leg {
@@ -40,9 +41,10 @@ impl Client {
                 socket.connect(server)?;
                 socket
             }
-            Leg::Tcp => Socket::connect_tcp(ip, server)?,
+            Leg::Tcp => Socket::connect_stream(ip, server, None)?,
+            Leg::Tls => Socket::connect_stream(ip, server, Some(&access.trust))?,
         };
-        Ok(Self { session: Session::new(account.clone(), u32::try_from(number)?, ip), socket })
+        Ok(Self { session: Session::new(access.account.clone(), u32::try_from(number)?, ip), socket })
     }
 }
 

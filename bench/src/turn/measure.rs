@@ -1,9 +1,8 @@
 //! One round: allocate, warm up, measure one contestant under one load, release.
 
-use super::contestants::Running;
+use super::contestants::{Access, Running};
 use super::ends::Ends;
 use super::generator::{Generator, Pacing, Seen};
-use super::session::Account;
 use super::workload::Workload;
 use crate::load::Schedule;
 use crate::usage::{Snapshot, Usage};
@@ -66,12 +65,12 @@ pub(crate) fn measure(
     server: Option<&Running>,
     workload: &Workload,
     pacing: Pacing,
-    account: &Account,
+    access: &Access,
     under: &Conditions,
 ) -> Result<Figures> {
     let mut ends = match server {
-        Some(server) => Ends::relayed(workload, server.address(workload.family), account)?,
-        None => Ends::direct(workload, account)?,
+        Some(server) => Ends::relayed(workload, server, access)?,
+        None => Ends::direct(workload, access)?,
     };
     let generator = Generator::new(&ends, workload, pacing, server.is_some())?;
     let schedule = Schedule::soon(Instant::now(), under.warm_up, under.measure);

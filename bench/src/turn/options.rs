@@ -26,13 +26,13 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "switchboard,forwarder")]
     beside: Vec<Beside>,
     /// Closed loops: a pattern (audio, video, bulk) and a way (up, down, relayed), and if wanted the number of flows, v6,
-    /// tcp; "none" for none
+    /// tcp, tls; "none" for none
     #[arg(
         long,
-        value_name = "PATTERN-WAY[/FLOWS][/v6][/tcp]",
+        value_name = "PATTERN-WAY[/FLOWS][/v6][/tcp|/tls]",
         value_delimiter = ',',
         default_value = "audio-up,audio-down,video-up,video-down,bulk-up,bulk-down,audio-relayed,video-relayed,audio-up/1,\
-                         audio-up/4000,video-up/v6,video-down/v6,video-up/tcp,video-down/tcp"
+                         audio-up/4000,video-up/v6,video-down/v6,video-up/tcp,video-down/tcp,video-up/tls,video-down/tls"
     )]
     closed: Vec<String>,
     /// Open loops, in percent of what the first contestant relays; 0 for none

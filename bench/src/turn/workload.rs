@@ -115,6 +115,7 @@ impl Family {
 pub(crate) enum Leg {
     Udp,
     Tcp,
+    Tls,
 }
 
 /// How packets follow each other.
@@ -154,8 +155,10 @@ impl Workload {
         if self.family == Family::V6 {
             name += "/v6";
         }
-        if self.leg == Leg::Tcp {
-            name += "/tcp";
+        match self.leg {
+            Leg::Udp => {}
+            Leg::Tcp => name += "/tcp",
+            Leg::Tls => name += "/tls",
         }
         name
     }
@@ -177,7 +180,7 @@ impl Workload {
 impl FromStr for Workload {
     type Err = Error;
 
-    /// Reads `PATTERN-WAY[/FLOWS][/v6][/tcp]`.
+    /// Reads `PATTERN-WAY[/FLOWS][/v6][/tcp|/tls]`.
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split('/');
         let (pattern, way) = parts.next().and_then(|name| name.split_once('-')).with_context(|| {
@@ -192,8 +195,9 @@ impl FromStr for Workload {
                 ("v6", _) => workload.family = Family::V6,
                 ("udp", _) => workload.leg = Leg::Udp,
                 ("tcp", _) => workload.leg = Leg::Tcp,
+                ("tls", _) => workload.leg = Leg::Tls,
                 (_, Ok(flows @ 1..=MAX_FLOWS)) => workload.flows = flows,
-                _ => bail!("{text}: {part} is neither v6 nor tcp nor a number of flows up to {MAX_FLOWS}"),
+                _ => bail!("{text}: {part} is neither v6 nor tcp nor tls nor a number of flows up to {MAX_FLOWS}"),
             }
         }
         Ok(workload)
@@ -216,8 +220,10 @@ impl fmt::Display for Workload {
         if self.family == Family::V6 {
             write!(f, ", IPv6")?;
         }
-        if self.leg == Leg::Tcp {
-            write!(f, ", clients over TCP")?;
+        match self.leg {
+            Leg::Udp => {}
+            Leg::Tcp => write!(f, ", clients over TCP")?,
+            Leg::Tls => write!(f, ", clients over TLS")?,
         }
         match self.pace {
             Pace::Closed => Ok(()),
