@@ -5,12 +5,16 @@ use std::ops::Range;
 /// Length of the header: number and length.
 pub const HEADER: usize = 4;
 
-/// Numbers that a client may bind (RFC 8656 §12); the rest of what begins with the bits 01 is reserved.
+/// Numbers that a client should bind (RFC 8656 §12).
 pub const NUMBERS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+
+/// Numbers that a server takes: also those of RFC 5766 §11, which coturn's clients and others still bind. What RFC 8656 reserves
+/// them for, telling protocols on one port apart, is no matter on a port of TURN alone.
+pub const ACCEPTED: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
 
 /// Whether a packet that begins with this byte is ChannelData and no STUN message.
 pub fn begins(first: u8) -> bool {
-    first & 0xf0 == 0x40
+    first & 0xc0 == 0x40
 }
 
 /// The number, and where the data lies in `packet`. Bytes behind the data are padding: over UDP none is needed, but some
@@ -19,7 +23,7 @@ pub fn parse(packet: &[u8]) -> Option<(u16, Range<usize>)> {
     let [a, b, c, d, rest @ ..] = packet else { return None };
     let number = u16::from_be_bytes([*a, *b]);
     let length = usize::from(u16::from_be_bytes([*c, *d]));
-    (NUMBERS.contains(&number) && length <= rest.len()).then(|| (number, HEADER..HEADER + length))
+    (ACCEPTED.contains(&number) && length <= rest.len()).then(|| (number, HEADER..HEADER + length))
 }
 
 /// The header before `length` bytes of data.
@@ -41,7 +45,7 @@ mod tests {
 
     #[test]
     fn reserved_numbers_and_cut_data_are_refused() {
-        assert_eq!(parse(&[0x50, 0, 0, 0]), None);
+        assert_eq!(parse(&[0x80, 0, 0, 0]), None);
         assert_eq!(parse(&[0x3f, 0xff, 0, 0]), None);
         assert_eq!(parse(&[0x40, 0, 0, 2, 9]), None);
         assert_eq!(parse(&[0x40, 0, 0]), None);
@@ -49,7 +53,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_reads_as_it_was_written(number in NUMBERS, data in proptest::collection::vec(any::<u8>(), 0..99)) {
+        fn a_header_reads_as_it_was_written(number in ACCEPTED, data in proptest::collection::vec(any::<u8>(), 0..99)) {
             let mut packet = header(number, data.len() as u16).to_vec();
             packet.extend(&data);
             let (found, range) = parse(&packet).unwrap();

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn other_protocols_are_noticed_at_their_first_bytes() {
         let others: [&[u8]; 4] =
-            [b"HTTP/1.1 400 Bad Request", b"\x16\x03\x01\x02\x00\x01", b"\x7f", b"\0\x01\0\x03\x21\x12"];
+            [b"HTTP/1.1 400 Bad Request", b"\x16\x03\x01\x02\x00\x01", b"\x80", b"\0\x01\0\x03\x21\x12"];
         for bytes in others {
             let mut frames = Frames::default();
             frames.push(bytes);

@@ -38,7 +38,7 @@ impl Engine {
         let (Some(Ok(number)), Some(Ok(peer))) = (request.message.channel_number(), request.message.peer()) else {
             return Err(400);
         };
-        if !channel_data::NUMBERS.contains(&number) {
+        if !channel_data::ACCEPTED.contains(&number) {
             return Err(400);
         }
         self.check_family(request, peer.ip())?;

@@ -24,9 +24,6 @@ const MOST_PIECES: usize = 64;
 /// Bytes of one write to the kernel.
 const MOST_WRITTEN: usize = 256 * 1024;
 
-/// Bytes of one TLS record (RFC 8446 §5.1): several small frames share one.
-const RECORD: usize = 16 * 1024;
-
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::turn) enum End {
@@ -304,9 +301,10 @@ fn write_tls(socket: &mut TcpStream, tls: &mut ServerConnection, queue: &mut Que
         if queue.is_empty() || tls.is_handshaking() {
             return Ok((is_moving, queue.is_empty()));
         }
-        let mut slices = [IoSlice::new(&[]); MOST_PIECES];
-        let count = queue.next(&mut slices, RECORD);
-        let written = tls.writer().write_vectored(&slices[..count])?;
+        // One frame a record: there are clients, coturn's among them, that read no second message from a record.
+        let mut frame = [IoSlice::new(&[])];
+        queue.next(&mut frame, 1);
+        let written = tls.writer().write(&frame[0])?;
         if written == 0 {
             return Ok((is_moving, false));
         }

@@ -28,8 +28,8 @@ pub(in crate::turn) fn frame_length(bytes: &[u8]) -> Result<Option<usize>, NotSt
         0x00..=0x3f if length.is_multiple_of(4) && COOKIE.iter().zip(rest).all(|(cookie, byte)| cookie == byte) => {
             STUN_HEADER + length
         }
-        // Channels are 0x4000 to 0x4FFF (RFC 8656 §12); each frame of a stream is padded to 4 bytes.
-        0x40..=0x4f => CHANNEL_HEADER + length.next_multiple_of(4),
+        // Channels are 0x4000 to 0x7FFF (RFC 5766 §11, RFC 8656 §12); each frame of a stream is padded to 4 bytes.
+        0x40..=0x7f => CHANNEL_HEADER + length.next_multiple_of(4),
         _ => return Err(NotStun),
     };
     if whole > MOST_FRAME { Err(NotStun) } else { Ok(Some(whole)) }
