@@ -6,6 +6,7 @@ use std::process;
 
 use anyhow::Context as _;
 use switchboard_server::Server;
+use switchboard_server::config::Secret;
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
@@ -22,11 +23,11 @@ use crate::start;
 /// A configuration that cannot be used, or a server that cannot start.
 pub(crate) fn serve(sources: Sources) -> anyhow::Result<()> {
     let settings = Settings::load(&sources)?;
-    settings.meaning()?;
+    let secret = settings.meaning()?.turn.secret;
     let filter = logging::start(settings.raw.log.format, &settings.raw.log.filter)?;
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(Serving { sources, settings, filter }.run())
+    runtime.block_on(Serving { sources, settings, filter, secret }.run())
 }
 
 /// A server with what is needed to read its configuration again.
@@ -34,7 +35,13 @@ struct Serving {
     sources: Sources,
     settings: Settings,
     filter: FilterHandle,
+    /// What TURN credentials are signed with, if that is configured.
+    secret: Option<Secret>,
 }
+
+/// The settings that SIGHUP applies.
+const APPLIED: [&str; 5] =
+    ["log.filter", "turn.secret", "turn.secret_file", "turn.previous_secret", "turn.previous_secret_file"];
 
 impl Serving {
     async fn run(mut self) -> anyhow::Result<()> {
@@ -43,7 +50,7 @@ impl Serving {
         let server = start::spawn(&self.settings).await?;
         self.announce(&server);
         while let Signal::Reload = signals.next().await {
-            self.reload();
+            self.reload(&server);
         }
         self.stop(server, signals).await;
         Ok(())
@@ -96,17 +103,19 @@ impl Serving {
         }
     }
 
-    /// Reads the configuration again, applies the log filter, and names what else changed. A configuration that cannot be
-    /// used changes nothing.
-    fn reload(&mut self) {
-        let new = match Settings::load(&self.sources) {
-            Ok(new) => new,
+    /// Reads the configuration again, applies the log filter and the secret of TURN, and names what else changed. A
+    /// configuration that cannot be used changes nothing.
+    fn reload(&mut self, server: &Server) {
+        let loaded = Settings::load(&self.sources).and_then(|new| Ok((new.meaning()?, new)));
+        let (config, new) = match loaded {
+            Ok(loaded) => loaded,
             Err(invalid) => return error!(%invalid, "the new configuration cannot be used; nothing changed"),
         };
         self.filter.set(&new.raw.log.filter);
+        self.take_secret(config.turn.secret, server);
         let changed = KEYS.iter().filter(|key| {
             let show = |settings: &Settings| (key.show)(&settings.raw, Secrets::Show);
-            key.path() != "log.filter" && show(&self.settings) != show(&new)
+            !APPLIED.contains(&key.path().as_str()) && show(&self.settings) != show(&new)
         });
         let changed: Vec<String> = changed.map(|key| key.path()).collect();
         if !changed.is_empty() {
@@ -114,6 +123,21 @@ impl Serving {
         }
         self.settings.raw.log.filter = new.raw.log.filter;
         info!("read the configuration again");
+    }
+
+    /// Lets another secret sign. The last one is its predecessor then, whatever `turn.previous_secret` says.
+    fn take_secret(&mut self, secret: Option<Secret>, server: &Server) {
+        match secret {
+            Some(secret) if self.secret.as_ref() != Some(&secret) => {
+                server.rotate_turn_secret(secret.clone());
+                self.secret = Some(secret);
+                info!(
+                    "TURN credentials are signed with another secret; what the last one signed is good until it expires"
+                );
+            }
+            None if self.secret.is_some() => warn!("a random secret in place of turn.secret needs a restart"),
+            Some(_) | None => {}
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::value::to_raw_value;
 use sha2::{Digest as _, Sha256};
 pub use switchboard_signalling::core::HostName;
 use switchboard_signalling::core::{IceGrant, IceRequest, IceSource};
-use switchboard_turn::Credentials;
+use switchboard_turn::{Credentials, Secret};
 use switchboard_wire::rooms::IceServers;
 use switchboard_wire::{PeerId, RoomId};
 
@@ -58,6 +58,13 @@ impl IceOffers {
             public: authority.and_then(|rest| HostName::from_authority(rest.trim_end_matches('/'))),
             lifetime: config.turn.credential_lifetime,
             tags: TagKey(rand::rng().random()),
+        }
+    }
+
+    /// Signs names with `secret` from now on; what the present one signed is good until it expires.
+    pub(crate) fn rotate(&self, secret: Secret) {
+        if let Some(own) = &self.own {
+            own.credentials.rotate(secret);
         }
     }
 
@@ -144,7 +151,6 @@ impl fmt::Debug for TagKey {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use switchboard_turn::Secret;
 
     use super::*;
 
@@ -232,6 +238,18 @@ mod tests {
         let credentials = &offers.own.as_ref().expect("own").credentials;
         assert!(credentials.lookup(username, Duration::from_secs(expires - 1)).account.is_ok());
         assert!(credentials.lookup(username, Duration::from_secs(expires)).account.is_err());
+    }
+
+    #[test]
+    fn another_secret_signs_at_once_and_the_last_one_is_still_believed() {
+        let offers = offers(|_, _| ());
+        let credentials = &offers.own.as_ref().expect("own").credentials;
+        let host = HostName::from_authority("a.example");
+        let before = offers.grant_to(Some("ann"), host.as_ref());
+        offers.rotate(Secret::generate(&mut rand::rng()));
+        assert_ne!(offers.grant_to(Some("ann"), host.as_ref()).servers, before.servers);
+        let username = credentials.issue("ann", unix_time().as_secs() + 60).expect("a name").username;
+        assert_eq!(credentials.lookup(&username, unix_time()).keys.len(), 2, "one key for each secret");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use switchboard_signalling::core::IceSource;
+use switchboard_turn::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -188,6 +189,11 @@ impl Server {
     /// Where STUN and TURN are; empty where they are not.
     pub fn turn_addrs(&self) -> &TurnAddrs {
         &self.turn
+    }
+
+    /// Signs TURN credentials with another secret. What the last one signed is good until it expires; nobody is disturbed.
+    pub fn rotate_turn_secret(&self, secret: Secret) {
+        self.shared.ice.rotate(secret);
     }
 
     /// Tells clients goodbye and admits nobody any more; [`Self::join`] returns when they are gone or

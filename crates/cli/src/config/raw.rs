@@ -104,14 +104,15 @@ settings! {
         relay_ports: PortRange = |server| PortRange(server.turn.relay_ports.clone());
 
         /// What credentials are signed with: the same on every server that is to accept them, and on coturn
-        /// `static-auth-secret`. `"none"` makes a random one at each start, so that a restart invalidates credentials.
+        /// `static-auth-secret`. `"none"` makes a random one at each start, so that a restart invalidates credentials. SIGHUP
+        /// reads this setting again; what the last secret signed is then good until it expires.
         secret: Option<Hidden> = |_| None;
 
         /// A file that holds the secret in its first line, instead of `turn.secret`.
         secret_file: Option<FilePath> = |_| None;
 
         /// The secret before this one: what it signed is accepted until it expires. Set it for a day when you change the
-        /// secret.
+        /// secret by a restart.
         previous_secret: Option<Hidden> = |_| None;
 
         /// A file that holds the previous secret in its first line, instead of `turn.previous_secret`.

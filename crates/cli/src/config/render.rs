@@ -107,8 +107,8 @@ Durations are written `\"500ms\"`, `\"30s\"`, `\"1m30s\"`; sizes in bytes or as 
 
 The same limit in the environment is `SWITCHBOARD_LIMITS__ROOM_MEMBERS=16`, as a flag `--set limits.room_members=16`.
 
-On SIGHUP the server reads all of this again and applies `log.filter`; it names the other settings that changed, which
-need a restart.
+On SIGHUP the server reads all of this again and applies `log.filter` and the secret of TURN; it names the other settings
+that changed, which need a restart.
 "
     )
 }
