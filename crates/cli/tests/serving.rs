@@ -11,6 +11,7 @@ use std::process::Command;
 
 use common::{Serving, run, text};
 use rustix::process::Signal;
+use switchboard_turn::Credentials;
 
 /// Sends a request and reads to the end of the connection.
 fn get(address: &str, path: &str) -> String {
@@ -64,6 +65,18 @@ fn says_where_it_is_and_serves_there() {
 }
 
 #[test]
+fn says_where_stun_and_turn_are() {
+    let server = Serving::start(&["--admin-listen", "none"]);
+    let line = server.logged("\"serving\"");
+    for field in ["\"turn\":\"127.0.0.1:", "\"turn_tcp\":\"127.0.0.1:"] {
+        assert!(line.contains(field) && !line.contains(&format!("{field}0\"")), "{line}");
+    }
+    assert!(!line.contains("turn_tls"), "{line}");
+    let without = Serving::start_beside(&["--admin-listen", "none", "--turn-listen", "none"]).logged("\"serving\"");
+    assert!(!without.contains("turn"), "{without}");
+}
+
+#[test]
 fn tells_its_clients_goodbye_and_ends_well() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Serving::start(&["--admin-listen", "none"]);
@@ -114,14 +127,62 @@ fn reads_its_log_filter_again_and_names_what_needs_a_restart() {
     assert_eq!(server.ended().0.code(), Some(0));
 }
 
+/// Asks for credentials of `ann`; returns whether this secret signed them.
+fn is_signed_with(secret: &str, address: &str) -> bool {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    write!(
+        stream,
+        "GET /ice?user=ann HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
+    let turn = &body["iceServers"][1];
+    let (expires, user) = turn["username"].as_str().and_then(|name| name.split_once(':')).expect("a name");
+    assert_eq!(user, "ann");
+    let credentials = Credentials::new("switchboard", secret.parse().expect("strong"), None, vec![]).expect("valid");
+    let issued = credentials.issue(user, expires.parse().expect("seconds")).expect("a name");
+    turn["credential"] == issued.password.as_str()
+}
+
+const TOKEN: &str = "Vw8kRz1QmT4xYb7NcJ2pLd";
+
+#[test]
+fn another_secret_of_turn_signs_without_a_restart() {
+    let [one, two] = ["6f3e0b9d1c2a48577e6c0f1b2d3a4958", "c0ffee00c0ffee11deadbeef12345678"];
+    let file = tempfile::NamedTempFile::new().expect("file");
+    let write = |secret: &str| {
+        let text = format!("[turn]\nsecret = \"{secret}\"\napi_tokens = [\"{TOKEN}\"]\n");
+        fs::write(file.path(), text).expect("written");
+    };
+    write(one);
+    let mut server = Serving::start(&["--admin-listen", "none", "--config", file.path().to_str().expect("UTF-8")]);
+    let address = server.address();
+    assert!(is_signed_with(one, &address));
+    write(two);
+    server.signal(Signal::HUP);
+    let line = server.logged("signed with another secret");
+    assert!(!line.contains(two), "{line}");
+    assert!(is_signed_with(two, &address));
+    write("hunter2");
+    server.signal(Signal::HUP);
+    assert!(server.logged("cannot be used").contains("turn.secret"));
+    assert!(is_signed_with(two, &address));
+}
+
 #[test]
 fn a_port_in_use_is_told_in_one_sentence() {
     let other = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = other.local_addr().expect("bound").to_string();
-    for arguments in
-        [["--listen", &address, "--admin-listen", "none"], ["--admin-listen", &address, "--listen", "127.0.0.1:0"]]
-    {
-        let output = run(&arguments);
+    let cases: [&[&str]; 3] = [
+        &["--listen", &address, "--admin-listen", "none"],
+        &["--admin-listen", &address, "--listen", "127.0.0.1:0"],
+        &["--turn-listen", &address, "--listen", "127.0.0.1:0", "--admin-listen", "none"],
+    ];
+    for arguments in cases {
+        let output = run(arguments);
         let stderr = text(&output.stderr).replace(&address, "ADDRESS");
         insta::assert_snapshot!(format!("in_use_{}", &arguments[0][2..]), stderr);
         assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
