@@ -81,7 +81,7 @@ pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
 /// Installs what makes network namespaces and the routers between them, where we may. Tests that need them need root as
 /// well; without either they skip themselves and say so.
 pub(crate) fn network_tools(workspace: &Workspace) -> Result<()> {
-    const TOOLS: &[(&str, &str)] = &[("ip", "iproute2"), ("nft", "nftables")];
+    const TOOLS: &[(&str, &str)] = &[("ip", "iproute2"), ("nft", "nftables"), ("openssl", "openssl")];
     let missing: Vec<&str> =
         TOOLS.iter().filter(|(program, _)| in_path(program).is_none()).map(|(_, package)| *package).collect();
     if missing.is_empty() || in_path("apt-get").is_none() || !is_root()? {
