@@ -69,6 +69,13 @@ struct Request<'m> {
     now: Now,
 }
 
+impl Request<'_> {
+    /// The address that the client is told: IPv4 as such, also where a socket of both families names it otherwise.
+    fn seen(&self) -> SocketAddr {
+        SocketAddr::new(self.client.remote.ip().to_canonical(), self.client.remote.port())
+    }
+}
+
 impl Engine {
     /// Begins with no allocation. The seed comes from the system's generator.
     pub fn new(worker: WorkerId, shared: Arc<Shared>, seed: [u8; 32]) -> Self {

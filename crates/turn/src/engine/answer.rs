@@ -129,7 +129,7 @@ fn write_allocated(writer: &mut Writer<'_>, allocation: &Allocation, request: &R
     }
     let birth = &allocation.birth;
     writer.lifetime(birth.lifetime.as_secs() as u32);
-    writer.mapped(request.client.remote);
+    writer.mapped(request.seen());
     if let Some(token) = birth.token {
         writer.attribute(known::RESERVATION_TOKEN, &token);
     }

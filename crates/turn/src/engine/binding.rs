@@ -32,7 +32,7 @@ impl Engine {
         }
         self.stats.count_answer(message.method(), 0);
         let mut writer = Writer::new(&mut self.reply, Class::Success, message.method(), message.transaction());
-        writer.mapped(request.client.remote);
+        writer.mapped(request.seen());
         if let Some(answer) = nat {
             write_nat(&mut writer, &answer);
         }

@@ -35,6 +35,15 @@ pub(super) enum Unbound {
     Full,
 }
 
+/// How a peer is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Way {
+    /// It has an address that this server opens relays on: who has its port is asked for every packet.
+    pub(super) own: bool,
+    /// The policy lets packets go to it through a socket.
+    pub(super) direct: bool,
+}
+
 /// How a peer's packet gets to the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Route {
@@ -42,8 +51,8 @@ pub(super) enum Route {
     Channel {
         /// The number.
         number: u16,
-        /// Whether the peer is another relay of this server.
-        hairpin: bool,
+        /// How the peer is reached.
+        way: Way,
     },
     /// In a Data indication.
     Indication,
@@ -64,7 +73,7 @@ struct Channel {
     /// When the permission for the peer's address ends; kept here too, so that one look-up is enough for a packet.
     permitted: Instant,
     number: u16,
-    hairpin: bool,
+    way: Way,
 }
 
 /// The peers of one allocation.
@@ -108,7 +117,7 @@ impl Peers {
     }
 
     /// Binds or refreshes a channel, and admits its peer.
-    pub(super) fn bind(&mut self, number: u16, peer: SocketAddr, hairpin: bool, now: Instant) -> Result<(), Unbound> {
+    pub(super) fn bind(&mut self, number: u16, peer: SocketAddr, way: Way, now: Instant) -> Result<(), Unbound> {
         self.channels.retain(|channel| channel.expires + CHANNEL_COOL_DOWN > now);
         self.recent = 0;
         let conflict = |channel: &&Channel| (channel.number == number) != (channel.peer == peer);
@@ -123,17 +132,17 @@ impl Peers {
         self.permit(&[peer.ip()], now).map_err(|Full| Unbound::Full)?;
         match place {
             Ok(at) => self.channels[at].expires = expires,
-            Err(at) => self.channels.insert(at, Channel { peer, expires, permitted, number, hairpin }),
+            Err(at) => self.channels.insert(at, Channel { peer, expires, permitted, number, way }),
         }
         Ok(())
     }
 
-    /// The peer that a number means, and whether it is another relay of this server.
+    /// The peer that a number means, and how it is reached.
     #[inline]
-    pub(super) fn peer_of(&self, number: u16, now: Instant) -> Option<(SocketAddr, bool)> {
+    pub(super) fn peer_of(&self, number: u16, now: Instant) -> Option<(SocketAddr, Way)> {
         let at = self.channels.binary_search_by_key(&number, |channel| channel.number).ok()?;
         let channel = &self.channels[at];
-        (channel.expires > now).then_some((channel.peer, channel.hairpin))
+        (channel.expires > now).then_some((channel.peer, channel.way))
     }
 
     /// How a packet of this peer gets to the client.
@@ -147,7 +156,7 @@ impl Peers {
         });
         match found {
             Some(channel) if channel.expires > now => {
-                let route = Route::Channel { number: channel.number, hairpin: channel.hairpin };
+                let route = Route::Channel { number: channel.number, way: channel.way };
                 if channel.permitted > now { route } else { Route::Denied }
             }
             _ if self.is_permitted(peer.ip(), now) => Route::Indication,
@@ -166,6 +175,8 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WAY: Way = Way { own: false, direct: true };
 
     fn peer(port: u16) -> SocketAddr {
         SocketAddr::from(([198, 51, 100, 1], port))
@@ -186,8 +197,8 @@ mod tests {
     #[test]
     fn a_channel_holds_for_ten_minutes_but_lets_nobody_in_without_permission() {
         let (mut peers, start) = (Peers::default(), Instant::now());
-        peers.bind(0x4000, peer(1), false, start).unwrap();
-        let channel = Route::Channel { number: 0x4000, hairpin: false };
+        peers.bind(0x4000, peer(1), WAY, start).unwrap();
+        let channel = Route::Channel { number: 0x4000, way: WAY };
         assert_eq!(peers.route(peer(1), after(start, 299)), channel);
         assert_eq!(peers.route(peer(1), after(start, 300)), Route::Denied);
         assert!(peers.peer_of(0x4000, after(start, 599)).is_some());
@@ -200,12 +211,12 @@ mod tests {
     #[test]
     fn a_number_means_one_peer_until_it_has_cooled_down() {
         let (mut peers, start) = (Peers::default(), Instant::now());
-        peers.bind(0x4000, peer(1), false, start).unwrap();
-        assert_eq!(peers.bind(0x4000, peer(2), false, start), Err(Unbound::Conflict));
-        assert_eq!(peers.bind(0x4001, peer(1), false, start), Err(Unbound::Conflict));
-        assert_eq!(peers.bind(0x4000, peer(2), false, after(start, 899)), Err(Unbound::Conflict));
-        assert_eq!(peers.bind(0x4000, peer(2), false, after(start, 900)), Ok(()));
-        assert_eq!(peers.bind(0x4000, peer(2), false, after(start, 1_700)), Ok(()));
+        peers.bind(0x4000, peer(1), WAY, start).unwrap();
+        assert_eq!(peers.bind(0x4000, peer(2), WAY, start), Err(Unbound::Conflict));
+        assert_eq!(peers.bind(0x4001, peer(1), WAY, start), Err(Unbound::Conflict));
+        assert_eq!(peers.bind(0x4000, peer(2), WAY, after(start, 899)), Err(Unbound::Conflict));
+        assert_eq!(peers.bind(0x4000, peer(2), WAY, after(start, 900)), Ok(()));
+        assert_eq!(peers.bind(0x4000, peer(2), WAY, after(start, 1_700)), Ok(()));
     }
 
     #[test]
@@ -220,21 +231,21 @@ mod tests {
 
         let mut peers = Peers::default();
         for index in 0..MAX_CHANNELS as u16 {
-            peers.bind(0x4000 + index, peer(index), false, start).unwrap();
+            peers.bind(0x4000 + index, peer(index), WAY, start).unwrap();
         }
-        assert_eq!(peers.bind(0x4fff, peer(999), false, start), Err(Unbound::Full));
-        assert_eq!(peers.bind(0x4fff, peer(999), false, after(start, 900)), Ok(()));
+        assert_eq!(peers.bind(0x4fff, peer(999), WAY, start), Err(Unbound::Full));
+        assert_eq!(peers.bind(0x4fff, peer(999), WAY, after(start, 900)), Ok(()));
     }
 
     #[test]
     fn many_channels_are_all_found_both_ways() {
         let (mut peers, start) = (Peers::default(), Instant::now());
         for index in (0..100).rev() {
-            peers.bind(0x4000 + index, peer(1_000 + index), false, start).unwrap();
+            peers.bind(0x4000 + index, peer(1_000 + index), WAY, start).unwrap();
         }
         for index in [0, 50, 99, 50, 0] {
-            assert_eq!(peers.peer_of(0x4000 + index, start), Some((peer(1_000 + index), false)));
-            let channel = Route::Channel { number: 0x4000 + index, hairpin: false };
+            assert_eq!(peers.peer_of(0x4000 + index, start), Some((peer(1_000 + index), WAY)));
+            let channel = Route::Channel { number: 0x4000 + index, way: WAY };
             assert_eq!(peers.route(peer(1_000 + index), start), channel);
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::answer::Granted;
 use super::authenticate::Caller;
-use super::peers::{Full, Unbound};
+use super::peers::{Full, Unbound, Way};
 use super::{Engine, Request};
 use crate::channel_data;
 use crate::message::Family;
@@ -42,16 +42,20 @@ impl Engine {
             return Err(400);
         }
         self.check_family(request, peer.ip())?;
-        let hairpin = self.shared.owner(peer).is_some();
-        if !hairpin && !self.shared.settings().policy.permits_peer(peer) {
-            return Err(403);
-        }
+        let way = self.way(peer).ok_or(403_u16)?;
         let peers = request.slot.and_then(|slot| self.allocations.at_mut(slot)).map(|allocation| &mut allocation.peers);
-        let bound = peers.ok_or(437_u16)?.bind(number, peer, hairpin, request.now.instant);
+        let bound = peers.ok_or(437_u16)?.bind(number, peer, way, request.now.instant);
         bound.map(|()| Granted::Done).map_err(|unbound| match unbound {
             Unbound::Conflict => 400,
             Unbound::Full => 508,
         })
+    }
+
+    /// How a peer is reached, if it may be: the policy says so of all but the relays of this server, which need no socket.
+    pub(super) fn way(&self, peer: SocketAddr) -> Option<Way> {
+        let direct = self.shared.settings().policy.permits_peer(peer);
+        let relay = self.shared.owner(peer).is_some();
+        (direct || relay).then(|| Way { own: self.shared.is_relay_ip(peer.ip()), direct })
     }
 
     /// 437 where there is no allocation, 441 where it is somebody else's.

@@ -14,7 +14,7 @@ use turn_types::attribute::XorPeerAddress;
 use super::Engine;
 use super::allocation::{Allocation, Slot};
 use super::meter::Meter;
-use super::peers::Route;
+use super::peers::{Route, Way};
 use crate::channel_data;
 use crate::message::{self, Class, Family, Message, Method, TransactionId, known};
 use crate::shared::Owner;
@@ -45,7 +45,7 @@ struct Outgoing {
     peer: SocketAddr,
     /// In the packet's buffer.
     payload: Range<usize>,
-    hairpin: bool,
+    way: Way,
     dont_fragment: bool,
 }
 
@@ -76,9 +76,9 @@ impl Engine {
         let Some(&slot) = self.clients.get(&client) else { return self.drop(Dropped::NoAllocation) };
         let Some((number, data)) = channel_data::parse(packet.bytes()) else { return self.drop(Dropped::Malformed) };
         let bound = self.allocations.at(slot).and_then(|allocation| allocation.peers.peer_of(number, now.instant));
-        let Some((peer, hairpin)) = bound else { return self.drop(Dropped::NoChannel) };
+        let Some((peer, way)) = bound else { return self.drop(Dropped::NoChannel) };
         let payload = packet.range.start + data.start..packet.range.start + data.end;
-        self.send_on(Outgoing { slot, peer, payload, hairpin, dont_fragment: false }, packet, now)
+        self.send_on(Outgoing { slot, peer, payload, way, dont_fragment: false }, packet, now)
     }
 
     /// A Send indication of a client.
@@ -96,16 +96,13 @@ impl Engine {
             return self.drop(Dropped::NoPermission);
         }
         // The permission was for an address; the policy has a say about ports too.
-        let hairpin = self.shared.owner(peer).is_some();
-        if !hairpin && !self.shared.settings().policy.permits_peer(peer) {
-            return self.drop(Dropped::Policy);
-        }
+        let Some(way) = self.way(peer) else { return self.drop(Dropped::Policy) };
         let payload = packet.range.start + data.start..packet.range.start + data.end;
-        self.send_on(Outgoing { slot, peer, payload, hairpin, dont_fragment }, packet, now)
+        self.send_on(Outgoing { slot, peer, payload, way, dont_fragment }, packet, now)
     }
 
     fn send_on(&mut self, outgoing: Outgoing, packet: &mut Packet<'_>, now: Now) -> Verdict {
-        let Outgoing { slot, peer, payload, hairpin, dont_fragment } = outgoing;
+        let Outgoing { slot, peer, payload, way, dont_fragment } = outgoing;
         let rate = self.shared.settings().bandwidth;
         let Some(allocation) = self.allocations.at_mut(slot) else { return self.drop(Dropped::NoAllocation) };
         let Some(relay) = allocation.relay(Family::of(peer.ip())).copied() else {
@@ -116,16 +113,17 @@ impl Engine {
             return self.drop(Dropped::Bandwidth);
         }
         self.stats.to_peers[Transport::from(allocation.client.via) as usize].count(payload.len());
-        if !hairpin {
-            return Verdict::ToPeer { relay: relay.id, peer, payload, dont_fragment };
-        }
-        match self.shared.owner(peer) {
+        let owner = if way.own { self.shared.owner(peer) } else { None };
+        match owner {
             Some(Owner::Worker(worker, relayed)) if worker == self.worker => {
                 let Some(&slot) = self.relayed.get(&relayed) else { return self.drop(Dropped::Hairpin) };
                 self.deliver(slot, Origin::Relay(relay.external), payload, packet, now)
             }
             Some(Owner::Worker(worker, relayed)) => {
                 Verdict::ToWorker { worker, relayed, from: relay.external, payload }
+            }
+            Some(Owner::Nobody) | None if way.direct => {
+                Verdict::ToPeer { relay: relay.id, peer, payload, dont_fragment }
             }
             Some(Owner::Nobody) | None => self.drop(Dropped::Hairpin),
         }
@@ -174,20 +172,26 @@ impl Engine {
     fn denial(&self, route: Route, origin: Origin) -> Option<Dropped> {
         match (route, origin) {
             (Route::Denied, _) => Some(Dropped::NoPermission),
-            (_, Origin::Relay(_)) | (Route::Channel { hairpin: false, .. }, Origin::Socket(_)) => None,
-            (Route::Channel { hairpin: true, .. }, Origin::Socket(_)) => Some(Dropped::Hairpin),
-            (Route::Indication, Origin::Socket(peer)) => self.forged(peer),
+            (_, Origin::Relay(_)) => None,
+            (Route::Channel { way, .. }, Origin::Socket(peer)) => {
+                if way.own {
+                    self.forged(peer, way.direct)
+                } else {
+                    None
+                }
+            }
+            (Route::Indication, Origin::Socket(peer)) if self.shared.is_relay_ip(peer.ip()) => {
+                self.forged(peer, self.shared.settings().policy.permits(peer.ip()))
+            }
+            (Route::Indication, Origin::Socket(_)) => None,
         }
     }
 
     /// Relays of this server send nothing through sockets, and their address may be admitted for their sake alone.
-    fn forged(&self, peer: SocketAddr) -> Option<Dropped> {
-        if !self.shared.is_relay_ip(peer.ip()) {
-            return None;
-        }
+    fn forged(&self, peer: SocketAddr, direct: bool) -> Option<Dropped> {
         match self.shared.owner(peer) {
-            Some(_) => Some(Dropped::Hairpin),
-            None => (!self.shared.settings().policy.permits(peer.ip())).then_some(Dropped::Policy),
+            Some(Owner::Worker(..)) => Some(Dropped::Hairpin),
+            Some(Owner::Nobody) | None => (!direct).then_some(Dropped::Policy),
         }
     }
 }
