@@ -20,6 +20,8 @@ use tempfile::TempDir;
 const SECRET: &str = "a-secret-for-one-run-on-loopback-0123456789";
 /// Where Debian's package puts coturn.
 const DEBIAN_COTURN: &str = "/usr/bin/turnserver";
+/// Relays take their ports from here on, as RFC 8656 §7.2 recommends.
+pub(crate) const FIRST_RELAY_PORT: u16 = 49_152;
 /// Longer than any run.
 const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
@@ -206,12 +208,11 @@ fn free_port() -> Result<u16> {
     for _ in 0..100 {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = udp.local_addr()?.port();
-        // Relays take their ports from 49152 on.
-        if port < 49_152 && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if port < FIRST_RELAY_PORT && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
     }
-    bail!("there is no free port below 49152")
+    bail!("there is no free port below {FIRST_RELAY_PORT}")
 }
 
 /// Whether a server answers a Binding request on `port` of loopback, and takes connections.

@@ -1,10 +1,10 @@
 //! The sockets of one round: clients with their allocations, peers, and between which of them each flow goes.
 
-use super::contestants::{Access, Running};
+use super::contestants::{Access, FIRST_RELAY_PORT, Running};
 use super::datagram::Socket;
 use super::handshake::{self, Client};
 use super::lane::{Framing, Lane};
-use super::workload::{Leg, Way, Workload};
+use super::workload::{Family, Leg, Way, Workload};
 use anyhow::Result;
 
 /// All sockets of a round, ready to send.
@@ -49,7 +49,7 @@ impl Ends {
 
     fn add_peers(&mut self, workload: &Workload) -> Result<()> {
         for client in &mut self.clients {
-            let peer = Socket::bind(workload.family.loopback())?;
+            let peer = bind_peer(workload.family)?;
             peer.connect(client.session.relayed()?)?;
             client.session.bind(peer.local()?)?;
             self.peers.push(peer);
@@ -113,5 +113,16 @@ impl Ends {
                 Ok(lane)
             })
             .collect()
+    }
+}
+
+/// A peer's socket. It shares its address with the relay, so its port is one that no relay has: a server may take what goes
+/// to its own relay ports for a matter between its clients.
+fn bind_peer(family: Family) -> Result<Socket> {
+    loop {
+        let peer = Socket::bind(family.loopback())?;
+        if peer.local()?.port() < FIRST_RELAY_PORT {
+            return Ok(peer);
+        }
     }
 }
