@@ -1,7 +1,7 @@
 //! Installs what the checks and suites need beyond Rust and Node: rustfmt and clippy where the toolchain came without them,
 //! Debian's browsers, and the npm packages of `tests/` from their lock file. Does nothing, and takes no time, where all of it is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -49,6 +49,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     component(workspace, "clippy", "clippy")?;
     let browsers = browsers(workspace)?;
     npm_packages(workspace)?;
+    turn_tools(workspace)?;
     println!("Chromium: {}", browsers.chromium.display());
     println!("Firefox:  {}", browsers.firefox.display());
     println!("npm packages: tests/node_modules");
@@ -90,13 +91,29 @@ pub(crate) fn network_tools(workspace: &Workspace) -> Result<()> {
     install_debian(workspace, &missing)
 }
 
+/// Installs coturn's command line tools, the judges of our TURN server, and OpenSSL's, which makes certificates for it.
+///
+/// # Errors
+/// Where a service manager runs, coturn's package would start its server; then it is for the person to install it.
+pub(crate) fn turn_tools(workspace: &Workspace) -> Result<()> {
+    const TOOLS: &[(&str, &str)] = &[("turnutils_uclient", "coturn"), ("openssl", "openssl")];
+    let missing: Vec<&str> =
+        TOOLS.iter().filter(|(program, _)| in_path(program).is_none()).map(|(_, package)| *package).collect();
+    if missing.contains(&"coturn") && Path::new("/run/systemd/system").exists() {
+        bail!(
+            "the interop suite needs coturn's tools: run `sudo apt-get install coturn`, and stop its service if you have no use for it"
+        );
+    }
+    if missing.is_empty() { Ok(()) } else { install_debian(workspace, &missing) }
+}
+
 fn install_debian(workspace: &Workspace, packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if in_path("apt-get").is_none() {
-        bail!("the browser suites need {list}: install them and set CHROMIUM and FIREFOX");
+        bail!("the suites need {list}: install them, and set CHROMIUM and FIREFOX where they are not in PATH");
     }
     if !is_root()? {
-        bail!("the browser suites need {list}: run `sudo apt-get install {list}` and try again");
+        bail!("the suites need {list}: run `sudo apt-get install {list}` and try again");
     }
     process::run(apt(workspace).args(["update", "--quiet"]))?;
     process::run(apt(workspace).args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages))

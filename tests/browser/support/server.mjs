@@ -13,6 +13,7 @@ const START_MS = 20_000
  * Starts the server.
  * @param {number} [port]  The one that it had before, for a restart.
  * @param {string[]} [flags]  What differs from the defaults.
+ * @returns  Among others `serving`, a promise of what its log says about the addresses it has.
  */
 export async function startServer(port = 0, flags = []) {
   // Not the usual port, which other tests may have at the same time.
@@ -20,9 +21,9 @@ export async function startServer(port = 0, flags = []) {
   const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...turn, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   child.stderr.on('data', data => said.push(data))
-  const admin = new Promise(resolve => createInterface(child.stderr).on('line', line => {
-    const found = /"admin":"([\d.:]+)"/.exec(line)
-    if (found) resolve(`http://${found[1]}/metrics`)
+  // Its log is JSON where nobody watches.
+  const serving = new Promise(resolve => createInterface(child.stderr).on('line', line => {
+    if (/"message":"serving"/.test(line)) resolve(JSON.parse(line))
   }))
   const url = await new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${BINARY} did not say where it listens:\n${said.join('')}`)), START_MS)
@@ -44,11 +45,11 @@ export async function startServer(port = 0, flags = []) {
   }
   /** What the server counts: the value of every series, by its name with its labels. Needs the flag `--admin-listen`. */
   const counters = async () => {
-    const text = await (await fetch(await admin)).text()
+    const text = await (await fetch(`http://${(await serving).admin}/metrics`)).text()
     return Object.fromEntries(text.split('\n').filter(line => line && !line.startsWith('#')).map(line => {
       const space = line.lastIndexOf(' ')
       return [line.slice(0, space), Number(line.slice(space + 1))]
     }))
   }
-  return { url, counters, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
+  return { url, counters, serving, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
 }

@@ -34,7 +34,10 @@ pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
         Step::Types => types(workspace),
         Step::Size => size(workspace),
         Step::Browser => javascript(workspace, "browser"),
-        Step::Interop => javascript(workspace, "interop"),
+        Step::Interop => {
+            setup::turn_tools(workspace)?;
+            javascript(workspace, "interop")
+        }
         Step::Nat => nat(workspace),
     }
 }

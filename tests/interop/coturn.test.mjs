@@ -1,0 +1,174 @@
+// coturn's own tools against our STUN and TURN server: every transport, both ways of sending, both families.
+// TURN_REFERENCE=1 runs the same against coturn's server.
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import dgram from 'node:dgram'
+import { once } from 'node:events'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { startServer } from '../browser/support/server.mjs'
+
+const run = promisify(execFile)
+const REFERENCE = process.env.TURN_REFERENCE === '1'
+const SECRET = 'a secret of the tests, long enough to be one'
+/** Each run of a tool takes a second or two; one that takes longer waits for something that will not come. */
+const LIMIT_MS = 60_000
+
+let folder, server, peer
+before(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), 'coturn-'))
+  await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+    '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1,IP:::1', '-keyout', file('key.pem'), '-out', file('certificate.pem')])
+  server = await (REFERENCE ? reference() : ours())
+  peer = await echo()
+})
+after(async () => {
+  await peer?.stop()
+  await server?.stop()
+  await fs.rm(folder, { recursive: true, force: true })
+})
+
+const file = name => path.join(folder, name)
+
+async function ours() {
+  const flags = {
+    secret: SECRET, allow_loopback_peers: true, relay_addresses: '["127.0.0.1", "::1"]', users: '[{ name = "static", password = "a password" }]',
+  }
+  const server = await startServer(0, [
+    '--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0', '--turn-tls-listen', '127.0.0.1:0', '--turn-tls-listen', '[::1]:0',
+    '--turn-certificate', file('certificate.pem'), '--turn-private-key', file('key.pem'),
+    ...Object.entries(flags).flatMap(([key, value]) => ['--set', `turn.${key}=${value}`]),
+  ])
+  const { turn, turn_tls: tls } = await server.serving
+  const port = (addresses, host) => Number(addresses.split(', ').find(address => address.startsWith(host)).split(':').at(-1))
+  return { ...server, port: (host, secure) => port(secure ? tls : turn, host.includes(':') ? `[${host}]` : host) }
+}
+
+/** coturn's server with the same settings. */
+async function reference() {
+  const [plain, secure] = [await freePort(), await freePort()]
+  const child = spawn('turnserver', [
+    '-n', '--no-cli', '--realm', 'tests', '--allow-loopback-peers', '--use-auth-secret', '--static-auth-secret', SECRET,
+    '--listening-port', plain, '--tls-listening-port', secure, '--cert', file('certificate.pem'), '--pkey', file('key.pem'),
+    '--log-file', 'stdout', '--pidfile', file('pid'), ...['127.0.0.1', '::1'].flatMap(ip => ['--listening-ip', ip, '--relay-ip', ip]),
+  ], { stdio: ['ignore', 'pipe', 'inherit'] })
+  for await (const data of child.stdout) if (/Relay ports initialization done/.test(data)) break
+  child.stdout.resume()
+  return { port: (_, tls) => tls ? secure : plain, stop: () => end(child) }
+}
+
+/** coturn's echoing peer, on loopback of both families. */
+async function echo() {
+  const port = await freePort()
+  const child = spawn('turnutils_peer', ['-L', '127.0.0.1', '-L', '::1', '-p', port], { stdio: 'ignore' })
+  await once(child, 'spawn')
+  await answers(port)
+  return { port, stop: () => end(child) }
+}
+
+async function end(child) {
+  const ended = once(child, 'exit')
+  child.kill('SIGKILL')
+  await ended
+}
+
+/** A port that is free on both loopback addresses, and the one after it, which coturn's tools may take as well. */
+async function freePort() {
+  for (;;) {
+    const sockets = [dgram.createSocket('udp4'), dgram.createSocket('udp6'), dgram.createSocket('udp4')]
+    const bind = (socket, port, address) => new Promise((resolve, reject) => socket.once('error', reject).bind(port, address, () => resolve(socket.address().port)))
+    try {
+      const port = await bind(sockets[0], 0, '127.0.0.1')
+      await bind(sockets[1], port, '::1')
+      await bind(sockets[2], port + 1, '127.0.0.1')
+      return port
+    } catch {
+      // Somebody has one of them: another try.
+    } finally {
+      for (const socket of sockets) socket.close()
+    }
+  }
+}
+
+/** Waits until the peer echoes. */
+async function answers(port) {
+  const socket = dgram.createSocket('udp4')
+  const again = setInterval(() => socket.send('here?', port, '127.0.0.1'), 20)
+  try {
+    await once(socket, 'message', { signal: AbortSignal.timeout(LIMIT_MS) })
+  } finally {
+    clearInterval(again)
+    socket.close()
+  }
+}
+
+/** Runs `turnutils_uclient` and gives what it said; fails where it fails. */
+async function uclient({ host = '127.0.0.1', secure = false, user = 'ann', credentials = ['-W', SECRET], flags = [] }) {
+  const options = ['-u', user, ...credentials, '-p', server.port(host, secure), '-L', host, '-n', 20, '-m', 2, '-l', 200, '-z', 5]
+  try {
+    const { stdout, stderr } = await run('turnutils_uclient', [...options, ...flags, host].map(String), { timeout: LIMIT_MS })
+    return stdout + stderr
+  } catch (error) {
+    throw new Error(`turnutils_uclient ${flags.join(' ')}: ${error.signal ?? error.code}\n${error.stdout?.slice(-2000)}${error.stderr?.slice(-500)}`)
+  }
+}
+
+/** Everything that was sent came back. */
+function whole(said) {
+  const [, sent, received] = said.match(/tot_send_msgs=(\d+), tot_recv_msgs=(\d+)(?![^]*tot_send_msgs)/) ?? []
+  assert.ok(Number(sent) > 0, said)
+  assert.equal(received, sent, said)
+  assert.match(said, /Total lost packets 0 \(0\.0+%\)/)
+}
+
+const TRANSPORTS = [['UDP', []], ['TCP', ['-t']], ['TLS', ['-t', '-S']]]
+const WAYS = [['channels', []], ['Send indications', ['-s']]]
+
+for (const host of ['127.0.0.1', '::1']) for (const [transport, over] of TRANSPORTS) for (const [way, by] of WAYS) {
+  test(`${transport} to ${host}, ${way}: to a peer, and from client to client`, async () => {
+    const secure = transport === 'TLS'
+    const family = host.includes(':') ? ['-x'] : []
+    whole(await uclient({ host, secure, flags: [...over, ...by, ...family, '-e', host, '-r', peer.port] }))
+    whole(await uclient({ host, secure, flags: [...over, ...by, ...family, '-y'] }))
+  })
+}
+
+for (const [what, flags] of [
+  ['an IPv6 relay for an IPv4 client', ['-x', '-e', '::1']],
+  ['an even port with the next one reserved, and one port alone', ['-e', '127.0.0.1']],
+  ['padding of channel data, as pjnath sends it', ['-D', '-e', '127.0.0.1']],
+  ['DONT-FRAGMENT', ['-g', '-c', '-e', '127.0.0.1']],
+  ['more permissions and channels than needed', ['-G', '-e', '127.0.0.1']],
+]) test(what, async () => whole(await uclient({ flags: [...flags, '-r', peer.port] })))
+
+for (const [transport, over] of TRANSPORTS) test(`both families in one allocation, over ${transport}`, async () => {
+  whole(await uclient({ secure: transport === 'TLS', flags: [...over, '-Z', '-y'] }))
+})
+
+test('wrong requests are refused, and the right ones among them served', async () => {
+  // With -R the tool ends with 255 by design where a server refuses what it must refuse.
+  await assert.rejects(uclient({ flags: ['-R', '-N', '-e', '127.0.0.1', '-r', peer.port] }), /: 255/)
+  whole(await uclient({ flags: ['-e', '127.0.0.1', '-r', peer.port] }))
+})
+
+test('a static user is served, a wrong password and an unknown user are not', { skip: REFERENCE && 'coturn takes one kind of users at a time' }, async () => {
+  const flags = ['-e', '127.0.0.1', '-r', peer.port]
+  whole(await uclient({ user: 'static', credentials: ['-w', 'a password'], flags }))
+  await assert.rejects(uclient({ user: 'static', credentials: ['-w', 'another'], flags }), /Cannot complete Allocation/)
+  await assert.rejects(uclient({ user: 'nobody', credentials: ['-w', 'a password'], flags }), /Cannot complete Allocation/)
+})
+
+test('credentials of another secret are refused', async () => {
+  const flags = ['-e', '127.0.0.1', '-r', peer.port]
+  await assert.rejects(uclient({ credentials: ['-W', 'another secret that is long enough'], flags }), /Cannot complete Allocation/)
+})
+
+test('turnutils_stunclient learns its address', async () => {
+  for (const [host, family] of [['127.0.0.1', 'IPv4'], ['::1', 'IPv6']]) {
+    const { stdout } = await run('turnutils_stunclient', ['-p', String(server.port(host)), '-L', host, host], { timeout: LIMIT_MS })
+    assert.match(stdout, new RegExp(String.raw`${family}\. UDP reflexive addr: \[?${host}\]?:\d+`))
+  }
+})
