@@ -39,6 +39,7 @@ struct Cli {
 enum Bench {
     Signalling(Box<options::Options>),
     Turn(Box<turn::Options>),
+    TurnSoak(turn::soak::Options),
     /// Serves as the `floor` of a bench; for the bench itself
     #[command(hide = true)]
     Floor,
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
         Bench::Signalling(options) => signalling::run(&options),
         Bench::Turn(options) => turn::run(&options),
+        Bench::TurnSoak(options) => turn::soak::run(&options),
         Bench::Floor => floor::run(),
         Bench::TurnForwarder { port } => turn::forwarder::run(port),
     };

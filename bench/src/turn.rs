@@ -16,6 +16,7 @@ mod namespace;
 mod options;
 mod report;
 mod session;
+pub(crate) mod soak;
 mod stun;
 mod targets;
 mod tls;

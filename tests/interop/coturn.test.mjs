@@ -14,6 +14,8 @@ import { startServer } from '../browser/support/server.mjs'
 const run = promisify(execFile)
 const REFERENCE = process.env.TURN_REFERENCE === '1'
 const SECRET = 'a secret of the tests, long enough to be one'
+/** The flags of `turnutils_uclient` for each. */
+const TRANSPORTS = { UDP: [], TCP: ['-t'], TLS: ['-t', '-S'] }
 /** Each run of a tool takes a second or two; one that takes longer waits for something that will not come. */
 const LIMIT_MS = 60_000
 
@@ -42,9 +44,13 @@ async function ours() {
     '--turn-certificate', file('certificate.pem'), '--turn-private-key', file('key.pem'),
     ...Object.entries(flags).flatMap(([key, value]) => ['--set', `turn.${key}=${value}`]),
   ])
-  const { turn, turn_tls: tls } = await server.serving
-  const port = (addresses, host) => Number(addresses.split(', ').find(address => address.startsWith(host)).split(':').at(-1))
-  return { ...server, port: (host, secure) => port(secure ? tls : turn, host.includes(':') ? `[${host}]` : host) }
+  const { turn: UDP, turn_tcp: TCP, turn_tls: TLS } = await server.serving
+  const listed = { UDP, TCP, TLS }
+  const port = (host, transport) => {
+    const name = host.includes(':') ? `[${host}]:` : `${host}:`
+    return Number(listed[transport].split(/, */).find(address => address.startsWith(name)).slice(name.length))
+  }
+  return { ...server, port }
 }
 
 /** coturn's server with the same settings. */
@@ -57,7 +63,7 @@ async function reference() {
   ], { stdio: ['ignore', 'pipe', 'inherit'] })
   for await (const data of child.stdout) if (/Relay ports initialization done/.test(data)) break
   child.stdout.resume()
-  return { port: (_, tls) => tls ? secure : plain, stop: () => end(child) }
+  return { port: (_, transport) => transport === 'TLS' ? secure : plain, stop: () => end(child) }
 }
 
 /** coturn's echoing peer, on loopback of both families. */
@@ -106,8 +112,8 @@ async function answers(port) {
 }
 
 /** Runs `turnutils_uclient` and gives what it said; fails where it fails. */
-async function uclient({ host = '127.0.0.1', secure = false, user = 'ann', credentials = ['-W', SECRET], flags = [] }) {
-  const options = ['-u', user, ...credentials, '-p', server.port(host, secure), '-L', host, '-n', 20, '-m', 2, '-l', 200, '-z', 5]
+async function uclient({ host = '127.0.0.1', transport = 'UDP', user = 'ann', credentials = ['-W', SECRET], flags = [] }) {
+  const options = [...TRANSPORTS[transport], '-u', user, ...credentials, '-p', server.port(host, transport), '-L', host, '-n', 20, '-m', 2, '-l', 200, '-z', 5]
   try {
     const { stdout, stderr } = await run('turnutils_uclient', [...options, ...flags, host].map(String), { timeout: LIMIT_MS })
     return stdout + stderr
@@ -124,15 +130,13 @@ function whole(said) {
   assert.match(said, /Total lost packets 0 \(0\.0+%\)/)
 }
 
-const TRANSPORTS = [['UDP', []], ['TCP', ['-t']], ['TLS', ['-t', '-S']]]
 const WAYS = [['channels', []], ['Send indications', ['-s']]]
 
-for (const host of ['127.0.0.1', '::1']) for (const [transport, over] of TRANSPORTS) for (const [way, by] of WAYS) {
+for (const host of ['127.0.0.1', '::1']) for (const transport of Object.keys(TRANSPORTS)) for (const [way, by] of WAYS) {
   test(`${transport} to ${host}, ${way}: to a peer, and from client to client`, async () => {
-    const secure = transport === 'TLS'
     const family = host.includes(':') ? ['-x'] : []
-    whole(await uclient({ host, secure, flags: [...over, ...by, ...family, '-e', host, '-r', peer.port] }))
-    whole(await uclient({ host, secure, flags: [...over, ...by, ...family, '-y'] }))
+    whole(await uclient({ host, transport, flags: [...by, ...family, '-e', host, '-r', peer.port] }))
+    whole(await uclient({ host, transport, flags: [...by, ...family, '-y'] }))
   })
 }
 
@@ -144,8 +148,8 @@ for (const [what, flags] of [
   ['more permissions and channels than needed', ['-G', '-e', '127.0.0.1']],
 ]) test(what, async () => whole(await uclient({ flags: [...flags, '-r', peer.port] })))
 
-for (const [transport, over] of TRANSPORTS) test(`both families in one allocation, over ${transport}`, async () => {
-  whole(await uclient({ secure: transport === 'TLS', flags: [...over, '-Z', '-y'] }))
+for (const transport of Object.keys(TRANSPORTS)) test(`both families in one allocation, over ${transport}`, async () => {
+  whole(await uclient({ transport, flags: ['-Z', '-y'] }))
 })
 
 test('wrong requests are refused, and the right ones among them served', async () => {
@@ -168,7 +172,7 @@ test('credentials of another secret are refused', async () => {
 
 test('turnutils_stunclient learns its address', async () => {
   for (const [host, family] of [['127.0.0.1', 'IPv4'], ['::1', 'IPv6']]) {
-    const { stdout } = await run('turnutils_stunclient', ['-p', String(server.port(host)), '-L', host, host], { timeout: LIMIT_MS })
+    const { stdout } = await run('turnutils_stunclient', ['-p', String(server.port(host, 'UDP')), '-L', host, host], { timeout: LIMIT_MS })
     assert.match(stdout, new RegExp(String.raw`${family}\. UDP reflexive addr: \[?${host}\]?:\d+`))
   }
 })

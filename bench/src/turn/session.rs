@@ -8,6 +8,7 @@ use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// The channel that every client binds; channels are a matter of one allocation.
 pub(crate) const CHANNEL: u16 = 0x4001;
@@ -46,7 +47,8 @@ enum Step {
     Allocate,
     Permit(SocketAddr),
     Bind(SocketAddr),
-    Release,
+    /// The allocation's further life in seconds; 0 gives it back.
+    Refresh(u32),
 }
 
 /// One client's session.
@@ -99,7 +101,12 @@ impl Session {
 
     /// Begins to give the allocation back.
     pub(crate) fn release(&mut self) -> Result<()> {
-        self.begin(Step::Release)
+        self.begin(Step::Refresh(0))
+    }
+
+    /// Begins to prolong the allocation.
+    pub(crate) fn refresh(&mut self, lifetime: Duration) -> Result<()> {
+        self.begin(Step::Refresh(u32::try_from(lifetime.as_secs())?))
     }
 
     /// Whether everything that was begun is done.
@@ -123,7 +130,7 @@ impl Session {
             // The first answer tells realm and nonce; a stale nonce may be renewed once.
             Some(401 | 438) if self.refusals < 2 => self.on_challenge(&message)?,
             // A release that the server already did by itself.
-            Some(437) if self.step == Step::Release => self.step = Step::Rest,
+            Some(437) if self.step == Step::Refresh(0) => self.step = Step::Rest,
             Some(code) => bail!("the server refused {:?} with {code}", self.step),
         }
         Ok(true)
@@ -136,7 +143,7 @@ impl Session {
                 self.step = Step::Rest;
             }
             Step::Permit(peer) => self.begin(Step::Bind(peer))?,
-            Step::Bind(_) | Step::Release | Step::Rest => self.step = Step::Rest,
+            Step::Bind(_) | Step::Refresh(_) | Step::Rest => self.step = Step::Rest,
         }
         Ok(())
     }
@@ -181,9 +188,9 @@ impl Session {
                 writer.put_address(Attribute::XorPeerAddress, peer);
                 writer
             }
-            Step::Release => {
+            Step::Refresh(seconds) => {
                 let mut writer = Writer::request(Method::Refresh, &self.id);
-                writer.put(Attribute::Lifetime, &[0; 4]);
+                writer.put(Attribute::Lifetime, &seconds.to_be_bytes());
                 writer
             }
         };

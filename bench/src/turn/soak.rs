@@ -1,0 +1,206 @@
+//! `switchboard-bench turn-soak`: allocations come, are kept, given back and abandoned for minutes on end, over UDP and TCP;
+//! memory and descriptors of the server must not grow once as many go as come.
+
+use super::contestants::{Access, Arena, Contestant, Kind, Running};
+use super::handshake::{self, Client};
+use super::workload::{Family, Leg};
+use crate::machine;
+use crate::process;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use std::collections::VecDeque;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The longest life of an allocation here, so that abandoned ones end within the run.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// What the server needs to know beyond what every bench tells it.
+const SETTINGS: &str = "max_allocation_lifetime = \"1m\"\n";
+/// From here on as many allocations go as come: their life, and as long again for ports that cool down.
+const STEADY: Duration = Duration::from_secs(150);
+/// New clients at a time; each batch is one step of the clock.
+const BATCH: usize = 12;
+/// How often the process is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// Growth that page granularity and the allocator's mood explain.
+const SLACK_BYTES: u64 = 512 * 1024;
+const SLACK_DESCRIPTORS: usize = 16;
+
+/// Lets allocations come and go, and looks whether the server grows
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How long, in minutes; at least four, for nothing can be told before
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+    /// New allocations in a second
+    #[arg(long, default_value_t = 60)]
+    rate: u32,
+    /// The switchboard to measure (default: the release build)
+    #[arg(long, value_name = "FILE", env = "SERVER_UNDER_TEST")]
+    switchboard: Option<PathBuf>,
+}
+
+/// What a server held at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Duration,
+    resident: u64,
+    descriptors: usize,
+}
+
+/// Runs the soak and says how it ended; growth is an error.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    ensure!((4.0..=24.0 * 60.0).contains(&options.minutes), "--minutes must be 4 to 1440");
+    ensure!(
+        (1..=100).contains(&options.rate),
+        "--rate must be 1 to 100: abandoned allocations keep their ports a while"
+    );
+    machine::allow_open_files(20_000)?;
+    process::end_children_with_us()?;
+    let contestant = Contestant::ours(Kind::Switchboard);
+    let arena = Arena::prepare(std::slice::from_ref(&contestant), options.switchboard.clone(), machine::processors()?)?;
+    let server = arena.start_with(&contestant, SETTINGS)?.context("there is no server")?;
+    let access = arena.access()?;
+    let mut churn = Churn::new(&server, &access)?;
+    let looks = churn.go_on(Duration::from_secs_f64(options.minutes * 60.0), options.rate)?;
+    report(&churn, &looks)
+}
+
+/// A client that holds an allocation.
+struct Holder {
+    client: Client,
+    since: Instant,
+    refreshed: bool,
+}
+
+/// Clients that come and go.
+struct Churn<'a> {
+    server: &'a Running,
+    access: &'a Access,
+    peer: UdpSocket,
+    holders: VecDeque<Holder>,
+    created: usize,
+    refreshed: usize,
+    released: usize,
+    abandoned: usize,
+}
+
+impl<'a> Churn<'a> {
+    fn new(server: &'a Running, access: &'a Access) -> Result<Self> {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self { server, access, peer, holders: VecDeque::new(), created: 0, refreshed: 0, released: 0, abandoned: 0 })
+    }
+
+    fn go_on(&mut self, time: Duration, rate: u32) -> Result<Vec<Look>> {
+        let (began, mut looks) = (Instant::now(), Vec::new());
+        let step = Duration::from_secs(BATCH as u64) / rate;
+        let mut due = began;
+        while began.elapsed() < time {
+            self.come()?;
+            self.keep()?;
+            self.go()?;
+            if looks.len() as u32 * LOOK <= began.elapsed() {
+                looks.push(self.look(began.elapsed())?);
+            }
+            due += step;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        Ok(looks)
+    }
+
+    /// A batch allocates and binds channels, every fourth client over TCP.
+    fn come(&mut self) -> Result<()> {
+        let mut clients = (0..BATCH)
+            .map(|place| {
+                let leg = if place % 4 == 3 { Leg::Tcp } else { Leg::Udp };
+                let server = self.server.address(Family::V4, leg);
+                Client::connect(server, self.created + place, Family::V4, leg, self.access)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let peer: SocketAddr = self.peer.local_addr()?;
+        clients.iter_mut().try_for_each(|client| client.session.allocate())?;
+        handshake::converse(&mut clients)?;
+        clients.iter_mut().try_for_each(|client| client.session.bind(peer))?;
+        handshake::converse(&mut clients)?;
+        self.created += clients.len();
+        let since = Instant::now();
+        self.holders.extend(clients.into_iter().map(|client| Holder { client, since, refreshed: false }));
+        Ok(())
+    }
+
+    /// Half of the holders renew their allocations once, in the middle of their lives.
+    fn keep(&mut self) -> Result<()> {
+        let middle = |holder: &Holder| !holder.refreshed && holder.since.elapsed() > LIFETIME / 2;
+        let (due, rest): (Vec<_>, Vec<_>) = self.holders.drain(..).partition(middle);
+        self.holders.extend(rest);
+        let mut since = Vec::with_capacity(due.len());
+        let mut clients = Vec::with_capacity(due.len());
+        for (place, mut holder) in due.into_iter().enumerate() {
+            if place % 2 == 0 {
+                holder.client.session.refresh(LIFETIME)?;
+                self.refreshed += 1;
+            }
+            since.push(holder.since);
+            clients.push(holder.client);
+        }
+        handshake::converse(&mut clients)?;
+        let renewed = clients.into_iter().zip(since);
+        self.holders.extend(renewed.map(|(client, since)| Holder { client, since, refreshed: true }));
+        Ok(())
+    }
+
+    /// One in three of the old ones gives its allocation back; the others vanish, over TCP with their connection.
+    fn go(&mut self) -> Result<()> {
+        let old = |holder: &Holder| holder.refreshed && holder.since.elapsed() > LIFETIME * 3 / 4;
+        let (due, rest): (Vec<_>, Vec<_>) = self.holders.drain(..).partition(old);
+        self.holders.extend(rest);
+        let (released, abandoned): (Vec<_>, Vec<_>) =
+            due.into_iter().enumerate().partition(|(place, _)| place % 3 == 0);
+        self.abandoned += abandoned.len();
+        drop(abandoned);
+        let mut clients: Vec<Client> = released.into_iter().map(|(_, holder)| holder.client).collect();
+        clients.iter_mut().try_for_each(|client| client.session.release())?;
+        handshake::converse(&mut clients)?;
+        self.released += clients.len();
+        Ok(())
+    }
+
+    fn look(&self, at: Duration) -> Result<Look> {
+        let pid = self.server.process.pid();
+        let folder = format!("/proc/{}/fd", pid.as_raw_nonzero());
+        let descriptors = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?.count();
+        let look = Look { at, resident: machine::process_memory(pid)?.resident, descriptors };
+        eprintln!("{:>5.0} s: {:>7} KiB, {:>5} descriptors", at.as_secs_f64(), look.resident / 1024, look.descriptors);
+        Ok(look)
+    }
+}
+
+/// Compares the first minute of balance with the last minute of all.
+fn report(churn: &Churn<'_>, looks: &[Look]) -> Result<()> {
+    let end = looks.last().context("nothing was looked at")?.at;
+    let minute = Duration::from_secs(60);
+    let most = |from: Duration, to: Duration| {
+        let within = looks.iter().filter(|look| (from..=to).contains(&look.at));
+        within.fold((0, 0), |(bytes, open), look| (bytes.max(look.resident), open.max(look.descriptors)))
+    };
+    let (bytes_first, open_first) = most(STEADY, STEADY + minute);
+    let (bytes_last, open_last) = most(end.saturating_sub(minute), end);
+    println!(
+        "{} allocations created, {} refreshed, {} released, {} abandoned, in {:.1} minutes",
+        churn.created,
+        churn.refreshed,
+        churn.released,
+        churn.abandoned,
+        end.as_secs_f64() / 60.0
+    );
+    println!("| | first minute of balance | last minute |\n|---|---:|---:|");
+    println!("| resident memory, most | {} KiB | {} KiB |", bytes_first / 1024, bytes_last / 1024);
+    println!("| open descriptors, most | {open_first} | {open_last} |");
+    if bytes_last > bytes_first + bytes_first / 50 + SLACK_BYTES || open_last > open_first + SLACK_DESCRIPTORS {
+        bail!("the server grows");
+    }
+    Ok(())
+}
