@@ -13,7 +13,7 @@ import { startServer } from '../browser/support/server.mjs'
 
 const run = promisify(execFile)
 const REFERENCE = process.env.TURN_REFERENCE === '1'
-const SECRET = 'a secret of the tests, long enough to be one'
+const SECRET = 'a-secret-of-the-tests-long-enough-to-be-one'
 /** The flags of `turnutils_uclient` for each. */
 const TRANSPORTS = { UDP: [], TCP: ['-t'], TLS: ['-t', '-S'] }
 /** Each run of a tool takes a second or two; one that takes longer waits for something that will not come. */
@@ -36,14 +36,17 @@ after(async () => {
 const file = name => path.join(folder, name)
 
 async function ours() {
-  const flags = {
-    secret: SECRET, allow_loopback_peers: true, relay_addresses: '["127.0.0.1", "::1"]', users: '[{ name = "static", password = "a password" }]',
-  }
-  const server = await startServer(0, [
-    '--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0', '--turn-tls-listen', '127.0.0.1:0', '--turn-tls-listen', '[::1]:0',
-    '--turn-certificate', file('certificate.pem'), '--turn-private-key', file('key.pem'),
-    ...Object.entries(flags).flatMap(([key, value]) => ['--set', `turn.${key}=${value}`]),
-  ])
+  await fs.writeFile(file('switchboard.toml'), `
+    [turn]
+    tls_listen = ["127.0.0.1:0", "[::1]:0"]
+    certificate = "${file('certificate.pem')}"
+    private_key = "${file('key.pem')}"
+    secret = "${SECRET}"
+    users = [{ name = "static", password = "a password" }]
+    relay_addresses = ["127.0.0.1", "::1"]
+    allow_loopback_peers = true
+  `)
+  const server = await startServer(0, ['--config', file('switchboard.toml'), '--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0'])
   const { turn: UDP, turn_tcp: TCP, turn_tls: TLS } = await server.serving
   const listed = { UDP, TCP, TLS }
   const port = (host, transport) => {
