@@ -34,6 +34,8 @@ pub mod known {
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub const RESERVATION_TOKEN: u16 = 0x0022;
     pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+    /// The same in coturn's tools before 4.7, Debian's among them; nothing else has this number.
+    pub const ADDITIONAL_ADDRESS_FAMILY_OF_OLD_COTURN: u16 = 0x8032;
     pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
     pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
     pub const SOFTWARE: u16 = 0x8022;
@@ -159,7 +161,9 @@ impl<'a> Message<'a> {
 
     /// ADDITIONAL-ADDRESS-FAMILY; within, `Err` is a family that nobody knows.
     pub fn additional_family(&self) -> Option<Result<Result<Family, u8>, BadValue>> {
-        self.word(known::ADDITIONAL_ADDRESS_FAMILY).map(|word| word.map(family_of))
+        self.word(known::ADDITIONAL_ADDRESS_FAMILY)
+            .or_else(|| self.word(known::ADDITIONAL_ADDRESS_FAMILY_OF_OLD_COTURN))
+            .map(|word| word.map(family_of))
     }
 
     /// EVEN-PORT: whether the next higher port is to be reserved.
