@@ -4,8 +4,8 @@ mod world;
 
 use switchboard_turn::message::{Integrity, Key, Message, Method, PasswordAlgorithm, Writer, known};
 use switchboard_turn::stats::AuthFailure;
-use switchboard_turn::{Client, Settings, Via};
-use world::{EPOCH, Login, PASSWORD, USER, World, at, udp};
+use switchboard_turn::{Client, Rate, Settings, Via};
+use world::{EPOCH, Event, Login, PASSWORD, USER, World, at, udp};
 
 const ANN: &str = "192.0.2.9:5000";
 
@@ -86,6 +86,20 @@ fn wrong_passwords_and_unknown_users_get_the_same_answer() {
     assert_eq!(failures[AuthFailure::UnknownUser as usize], 2);
     assert_eq!(failures[AuthFailure::Expired as usize], 1);
     assert_eq!(failures[AuthFailure::Password as usize], 1);
+}
+
+#[test]
+fn guessing_passwords_uses_up_the_budget_over_connections_too() {
+    let answers_per_prefix = Rate { per_second: 1, burst: 10 };
+    for via in [Via::Udp(0), Via::Tcp(1), Via::Tls(1)] {
+        let mut world = World::with(Settings { answers_per_prefix, ..world::settings() });
+        let login = world.log_in(Client { via, remote: at(ANN) });
+        let guess = login.clone().named(USER, "a guess").request(world.id(), Method::Allocate, transport);
+        let answered = (0..100).filter(|_| world.client(login.client, &guess) != Event::Nothing).count();
+        assert!(answered <= 10, "{answered} answers over {via:?}");
+        // Who knows the password is let in all the same.
+        assert_eq!(login.allocate(&mut world, |_| {}).code(), 0);
+    }
 }
 
 #[test]

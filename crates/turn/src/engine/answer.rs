@@ -12,6 +12,8 @@ use crate::stats::Dropped;
 pub(super) enum Refusal {
     /// 401 or 438: with realm, nonce and algorithms to try again with.
     Challenge(u16),
+    /// The same 401, but to somebody who tried: guesses cost the prefix's budget over connections too.
+    Failed,
     /// 400.
     Plain(u16),
     /// 420, with the attributes that are not understood; these are, beside those that always are.
@@ -22,6 +24,7 @@ impl Refusal {
     fn code(self) -> u16 {
         match self {
             Self::Challenge(code) | Self::Plain(code) => code,
+            Self::Failed => 401,
             Self::Unknown(_) => UNKNOWN,
         }
     }
@@ -86,7 +89,9 @@ impl Engine {
 
     /// Answers somebody who has shown no password, if the prefix's budget allows.
     pub(super) fn refuse(&mut self, request: &Request<'_>, refusal: Refusal) -> Verdict {
-        if !self.may_answer(request) {
+        let guessed = refusal == Refusal::Failed;
+        let may = if guessed { self.has_budget(request) } else { self.may_answer(request) };
+        if !may {
             return self.drop(Dropped::Budget);
         }
         let message = &request.message;
@@ -95,7 +100,7 @@ impl Engine {
         let mut writer = Writer::new(&mut self.reply, Class::Error, message.method(), message.transaction());
         let understood = if let Refusal::Unknown(understood) = refusal { understood } else { &[] };
         write_error(&mut writer, refusal.code(), message, understood);
-        if let Refusal::Challenge(_) = refusal {
+        if let Refusal::Challenge(_) | Refusal::Failed = refusal {
             writer.attribute(known::REALM, self.shared.credentials().realm().as_bytes());
             writer.attribute(known::NONCE, &nonce);
             writer.password_algorithms(PasswordAlgorithms);
@@ -110,7 +115,11 @@ impl Engine {
     /// clients with an allocation cost the budget nothing.
     pub(super) fn may_answer(&mut self, request: &Request<'_>) -> bool {
         let proven = request.slot.is_some() || request.client.via.is_stream();
-        proven || self.budget.allows(request.client.remote.ip(), request.now.instant)
+        proven || self.has_budget(request)
+    }
+
+    fn has_budget(&mut self, request: &Request<'_>) -> bool {
+        self.budget.allows(request.client.remote.ip(), request.now.instant)
     }
 }
 

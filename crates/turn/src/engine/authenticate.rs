@@ -101,7 +101,7 @@ impl Engine {
             Ok((account, key)) => Ok(Caller { account, name: name.bytes().into(), key, algorithm, integrity }),
             Err(failure) => {
                 self.stats.auth_failures[failure as usize] += 1;
-                Err(Refusal::Challenge(if failure == AuthFailure::StaleNonce { 438 } else { 401 }))
+                Err(if failure == AuthFailure::StaleNonce { Refusal::Challenge(438) } else { Refusal::Failed })
             }
         }
     }
