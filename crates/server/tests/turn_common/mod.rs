@@ -253,7 +253,12 @@ impl Caller {
 
     pub fn new(pipe: Pipe, server: SocketAddr, transport: Transport) -> Self {
         let issued = credentials("ann");
-        let login = Login::new(&issued.username, &issued.password, Strength::AsBrowsers).expect("a login");
+        Self::with_login(pipe, server, transport, &issued.username, &issued.password)
+    }
+
+    /// With credentials that came from somewhere else.
+    pub fn with_login(pipe: Pipe, server: SocketAddr, transport: Transport, username: &str, password: &str) -> Self {
+        let login = Login::new(username, password, Strength::AsBrowsers).expect("a login");
         let options = Options { login: Some(login), ..Options::new(server, transport) };
         Self { pipe, turn: TurnClient::new(options, rand::random()), closed: false, early: Vec::new() }
     }
