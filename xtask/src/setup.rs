@@ -75,16 +75,25 @@ pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
     if !missing.is_empty() {
         install_debian(workspace, &missing)?;
     }
-    network_tools(workspace)?;
+    install_tools(workspace, &[IP])?;
     Ok(Browsers { chromium: CHROMIUM.expect()?, firefox: FIREFOX.expect()? })
 }
 
-/// Installs what makes network namespaces and the routers between them, where we may. Tests that need them need root as
-/// well; without either they skip themselves and say so.
+/// A program and the package that it comes in.
+type Tool = (&'static str, &'static str);
+
+const IP: Tool = ("ip", "iproute2");
+
+/// Installs what makes network namespaces and the routers between them, and a certificate for the server there.
 pub(crate) fn network_tools(workspace: &Workspace) -> Result<()> {
-    const TOOLS: &[(&str, &str)] = &[("ip", "iproute2"), ("nft", "nftables"), ("openssl", "openssl")];
+    install_tools(workspace, &[IP, ("nft", "nftables"), ("openssl", "openssl")])
+}
+
+/// Installs those that are missing, where we may. Tests with network namespaces need root as well; without either they skip
+/// themselves and say so.
+fn install_tools(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     let missing: Vec<&str> =
-        TOOLS.iter().filter(|(program, _)| in_path(program).is_none()).map(|(_, package)| *package).collect();
+        tools.iter().filter(|(program, _)| in_path(program).is_none()).map(|(_, package)| *package).collect();
     if missing.is_empty() || in_path("apt-get").is_none() || !is_root()? {
         return Ok(());
     }
