@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::fault::Fault;
 use super::link::fault_of;
 use super::probe::Account;
-use super::target::{Site, Uri, bracketed};
+use super::target::{Carrier, Site, Uri, bracketed};
 use super::tls::Trust;
 
 /// How long the introduction may take.
@@ -129,7 +129,9 @@ fn offers(servers: Value) -> Result<Vec<Offer>, Fault> {
             Urls::Many(urls) => urls,
         };
         for url in urls {
-            let uri = Uri::parse(&url).map_err(|error| Fault::BadAnswer(format!("the server offers {error}")))?;
+            let mut uri = Uri::parse(&url).map_err(|error| Fault::BadAnswer(format!("the server offers {error}")))?;
+            // What browsers use where a URI leaves it open.
+            uri.carrier.get_or_insert(Carrier::Udp);
             offers.push(Offer { uri, account: account.clone() });
         }
     }
