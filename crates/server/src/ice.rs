@@ -114,9 +114,9 @@ impl OwnServers {
 }
 
 /// One URL for each port (RFC 7064, RFC 7065). What is bound to loopback goes by its address, for another of the host's
-/// names may lead elsewhere.
+/// names may lead elsewhere; but a certificate is for a name, and Firefox takes no bare address for TLS.
 fn urls(addrs: &[SocketAddr], host: &HostName, scheme: &str, transport: &str) -> impl Iterator<Item = String> {
-    let url = |addr: &SocketAddr| match addr.ip().is_loopback() {
+    let url = |addr: &SocketAddr| match addr.ip().is_loopback() && scheme != "turns" {
         true => format!("{scheme}:{addr}{transport}"),
         false => format!("{scheme}:{host}:{}{transport}", addr.port()),
     };
@@ -212,6 +212,12 @@ mod tests {
     fn what_only_this_machine_reaches_goes_by_its_address() {
         let offers = offers(|_, addrs| addrs.udp = vec!["127.0.0.1:4000".parse().expect("address")]);
         assert_eq!(grant(&offers, Some("localhost:3000")).0[0]["urls"], json!(["stun:127.0.0.1:4000"]));
+        let offers = self::offers(|_, addrs| addrs.tls = vec!["127.0.0.1:5000".parse().expect("address")]);
+        let turn = &grant(&offers, Some("localhost:3000")).0[1]["urls"];
+        assert!(
+            turn.as_array().is_some_and(|urls| urls.contains(&json!("turns:localhost:5000?transport=tcp"))),
+            "{turn}"
+        );
     }
 
     #[test]
