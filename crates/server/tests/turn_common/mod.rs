@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use switchboard_server::config::{PacketIo, RelayAddress, Secret, TlsFiles, TurnConfig, TurnListen};
+use switchboard_server::config::{AdminListen, PacketIo, RelayAddress, Secret, TlsFiles, TurnConfig, TurnListen};
 use switchboard_server::{Config, Server, SpawnError, TurnAddrs};
 use switchboard_turn::client::{
     Allocated, Allocation, Event, Login, Options, RequestId, Strength, Transport, TurnClient,
@@ -21,9 +21,12 @@ use tokio::runtime::Runtime;
 /// How long anything may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);
 
+/// Who allocates in these tests.
+pub const USER: &str = "zelda";
+
 pub const REALM: &str = "turn";
 
-const SECRET: &[u8] = b"3f9a61b0c2d84e7795d1e0a8b47c6f21";
+pub const SECRET: &[u8] = b"3f9a61b0c2d84e7795d1e0a8b47c6f21";
 
 /// A server of one's own.
 pub struct Relay {
@@ -65,7 +68,8 @@ pub fn certificate(directory: &Path) -> (TlsFiles, CertificateDer<'static>) {
 /// Starts a server with `turn`, or says why not.
 pub fn try_spawn(turn: TurnConfig) -> (Runtime, Result<Server, SpawnError>) {
     let runtime = Runtime::new().expect("runtime");
-    let server = runtime.block_on(Server::spawn(Config { turn, ..Config::on_loopback() }));
+    let admin_listen = AdminListen::At((Ipv4Addr::LOCALHOST, 0).into());
+    let server = runtime.block_on(Server::spawn(Config { turn, admin_listen, ..Config::on_loopback() }));
     (runtime, server)
 }
 
@@ -116,6 +120,16 @@ impl Relay {
         server.shutdown();
         self.runtime.block_on(async { tokio::time::timeout(SOON, server.join()).await.expect("the end") });
         self.runtime
+    }
+
+    /// What the operator sees.
+    pub fn metrics(&self) -> String {
+        let admin = self.server().admin_addr().expect("a listener for the operator");
+        let mut stream = TcpStream::connect(admin).expect("connected");
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
     }
 
     /// Drops the server without a word.
@@ -252,7 +266,7 @@ impl Caller {
     }
 
     pub fn new(pipe: Pipe, server: SocketAddr, transport: Transport) -> Self {
-        let issued = credentials("ann");
+        let issued = credentials(USER);
         Self::with_login(pipe, server, transport, &issued.username, &issued.password)
     }
 
