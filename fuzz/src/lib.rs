@@ -8,6 +8,7 @@ pub mod http;
 pub mod rooms;
 pub mod socketio;
 mod targets;
+pub mod turn;
 pub mod websocket;
 
 pub use targets::{TARGETS, Target};

@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::{config, http, rooms, socketio, websocket};
+use crate::{config, http, rooms, socketio, turn, websocket};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -22,5 +22,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "socketio_session", run: socketio::session },
     Target { name: "client_address", run: http::client_address },
     Target { name: "host_name", run: http::host_name },
+    Target { name: "turn_message", run: turn::message },
+    Target { name: "turn_stream", run: turn::stream },
+    Target { name: "turn_client", run: turn::client },
+    Target { name: "turn_discovery", run: turn::discovery },
+    Target { name: "turn_stranger", run: turn::stranger },
+    Target { name: "turn_user", run: turn::user },
+    Target { name: "turn_oracle", run: turn::agree },
     Target { name: "config_file", run: config::file },
 ];

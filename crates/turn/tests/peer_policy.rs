@@ -1,12 +1,16 @@
 //! Nobody reaches through the relay what must not be reached: every row of networks that a relay is abused for, whole, and
 //! in every spelling.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod world;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::select;
+use switchboard_turn::message::known;
 use switchboard_turn::{PeerPolicy, canonical};
+use world::{World, udp};
 
 /// Networks and hosts that relays of other servers were seen to reach, and what the registries add.
 const REFUSED: &[&str] = &[
@@ -121,6 +125,26 @@ fn every_row_is_refused_at_both_ends() {
         let net: IpNet = row.parse().expect("a prefix");
         assert!(!policy.permits(net.network()) && !policy.permits(net.broadcast()), "{row}");
     }
+}
+
+#[test]
+fn a_client_is_told_403_for_every_row_and_sends_nothing_there() {
+    let mut world = World::new();
+    let login = world.log_in(udp("192.0.2.9:5000"));
+    let both = |writer: &mut switchboard_turn::message::Writer<'_>| {
+        writer.attribute(known::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+    };
+    assert_eq!(login.allocate(&mut world, both).code(), 0);
+    for row in REFUSED {
+        let net: IpNet = row.parse().expect("a prefix");
+        for ip in [net.network(), net.broadcast()] {
+            let peer = SocketAddr::new(ip, 5000).to_string();
+            assert_eq!(login.permit(&mut world, &[&peer]).code(), 403, "CreatePermission for {peer}");
+            assert_eq!(login.bind(&mut world, 0x4000, &peer).code(), 403, "ChannelBind to {peer}");
+            assert_eq!(login.send(&mut world, &peer, b"data"), world::Event::Nothing, "Send to {peer}");
+        }
+    }
+    assert_eq!(login.permit(&mut world, &["93.184.216.34:5000", "10.0.0.1:5000"]).code(), 403, "one of two");
 }
 
 #[test]

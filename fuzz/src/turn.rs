@@ -1,0 +1,12 @@
+//! STUN and TURN: the codec, streams, the client, and the engine as strangers and as users meet it.
+
+mod client;
+mod engine;
+mod message;
+mod oracle;
+mod script;
+
+pub use client::{client, discovery};
+pub use engine::{stranger, user};
+pub use message::{message, stream};
+pub use oracle::agree;
