@@ -15,7 +15,7 @@ pub fn file(data: &[u8]) {
         }
         Err(problems) => {
             let lines = text.split('\n').count();
-            let places = problems.lines().filter_map(|line| line.strip_prefix("error: ")).map(|problem| place(problem));
+            let places = problems.lines().filter_map(|line| line.strip_prefix("error: ")).map(place);
             let mut problems_told = 0;
             for (line, column) in places {
                 assert!((1..=lines).contains(&line) && column >= 1, "{line}:{column} is not in the file\n{problems}");

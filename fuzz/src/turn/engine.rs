@@ -269,7 +269,8 @@ impl World {
             2 => self.learn_nonce(slot),
             3 => self.sockets.failing = script.of(&[Some(OpenError::InUse), Some(OpenError::Exhausted), None]),
             4 | 5 => {
-                let packet = if script.byte() % 2 == 0 { channel_data(script) } else { send(script, step, self.token) };
+                let packet =
+                    if script.byte().is_multiple_of(2) { channel_data(script) } else { send(script, step, self.token) };
                 let event = self.client(client, &packet);
                 self.check_data(&packet, &event);
             }
@@ -358,7 +359,7 @@ impl World {
     /// The payload of what a client is sent.
     fn unframe(&self, client: Client, framed: &[u8]) -> Vec<u8> {
         assert!(self.engine.is_allocated(client), "data for a client without an allocation");
-        assert!(!client.via.is_stream() || framed.len() % 4 == 0, "a frame that is not padded");
+        assert!(!client.via.is_stream() || framed.len().is_multiple_of(4), "a frame that is not padded");
         match Message::parse(framed) {
             Ok(message) => {
                 assert_eq!((message.class(), message.method()), (Class::Indication, Method::Data));

@@ -257,7 +257,7 @@ fn is_own(peer: SocketAddr) -> bool {
 
 /// A Send indication or ChannelData.
 fn data(script: &mut Script<'_>, step: usize) -> Vec<u8> {
-    if script.byte() % 2 == 0 {
+    if script.byte().is_multiple_of(2) {
         let payload_of = script.of(&[0x4000_u16, 0x4001, 0x4fff]);
         let payload = script.bytes();
         let mut packet = switchboard_turn::channel_data::header(payload_of, payload.len() as u16).to_vec();
