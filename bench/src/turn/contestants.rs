@@ -151,15 +151,10 @@ impl Arena {
 
     /// Starts a contestant and waits until it answers; `None` where there is nothing to start.
     pub(crate) fn start(&self, contestant: &Contestant) -> Result<Option<Running>> {
-        self.start_with(contestant, "")
-    }
-
-    /// The same, with more lines for the `[turn]` table of Switchboard's configuration.
-    pub(crate) fn start_with(&self, contestant: &Contestant, settings: &str) -> Result<Option<Running>> {
         let ports = Ports { plain: free_port()?, tls: free_port()? };
         let command = match &contestant.kind {
             Kind::Turnserver { program, options } => self.turnserver(program, options, ports),
-            Kind::Switchboard => self.switchboard(ports, settings)?,
+            Kind::Switchboard => self.switchboard(ports)?,
             Kind::Forwarder => {
                 let mut command = Command::new(env::current_exe().context("cannot find this program")?);
                 command.arg("turn-forwarder").arg(ports.plain.to_string());
@@ -190,7 +185,7 @@ impl Arena {
     }
 
     /// One worker, and limits that never bite but are counted.
-    fn switchboard(&self, ports: Ports, settings: &str) -> Result<Command> {
+    fn switchboard(&self, ports: Ports) -> Result<Command> {
         let Ports { plain, tls } = ports;
         let path = self.scratch.path().join(format!("{plain}.toml"));
         let [chain, key] = [&self.certificate.chain, &self.certificate.key].map(|path| path.display());
@@ -199,7 +194,7 @@ impl Arena {
                 "[turn]\nlisten = [\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]\nsecret = \"{SECRET}\"\n\
                  tls_listen = [\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]\ncertificate = \"{chain}\"\nprivate_key = \"{key}\"\n\
                  relay_addresses = [\"127.0.0.1\", \"::1\"]\nallow_loopback_peers = true\nworkers = 1\n\
-                 allocations = 100000\nallocations_per_user = 100000\nallocations_per_address = 100000\n{settings}"
+                 allocations = 100000\nallocations_per_user = 100000\nallocations_per_address = 100000\n"
             );
         fs::write(&path, text).context("cannot write a configuration file")?;
         let mut command = Command::new(&self.switchboard);
