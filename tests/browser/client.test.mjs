@@ -35,7 +35,7 @@ test('two pages find each other and talk both ways', async () => {
   await close(pages)
 })
 
-test('the path is direct, between host candidates, over UDP', async () => {
+test('the path is direct, over UDP', async () => {
   const pages = await pair()
   const path = await pages[0].evaluate(async () => {
     for (;;) {
@@ -45,7 +45,8 @@ test('the path is direct, between host candidates, over UDP', async () => {
     }
   })
   assert.equal(path.kind, 'direct')
-  assert.ok(['host', 'prflx'].includes(path.local) && ['host', 'prflx'].includes(path.remote), JSON.stringify(path))
+  // The server's own STUN is on loopback, so that a server reflexive candidate may be as good as a host candidate.
+  for (const candidate of [path.local, path.remote]) assert.ok(['host', 'srflx', 'prflx'].includes(candidate), JSON.stringify(path))
   assert.equal(path.protocol, 'udp')
   assert.ok(path.bytesSent > 0)
   const [own, others] = await Promise.all(pages.map(page => page.evaluate(() => [...globalThis.room.peers.values()][0].traceId)))
