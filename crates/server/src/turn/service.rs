@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
 use mio::net::{TcpListener, UdpSocket};
@@ -21,7 +20,7 @@ use super::addrs::TurnAddrs;
 use super::bind::{self, Bound};
 use super::endpoints::Endpoints;
 use super::interfaces;
-use super::parcels::{self, Address, Parcel, Post};
+use super::parcels::{self, Address, Inbox, Post};
 use super::relays::Relays;
 use super::stats::Board;
 use super::stream::Streams;
@@ -164,7 +163,7 @@ impl Turn {
     ) -> io::Result<()> {
         let limits = &config.limits;
         let seats = Arc::new(Seats::bounded(limits.connections, limits.connections_per_address));
-        let (mut polls, mut addresses): (Vec<(Poll, Receiver<Parcel>)>, Vec<Address>) = Default::default();
+        let (mut polls, mut addresses): (Vec<(Poll, Inbox)>, Vec<Address>) = Default::default();
         for _ in 0..sockets.workers {
             let poll = Poll::new()?;
             let waker = Arc::new(Waker::new(poll.registry(), Token::Wake.into())?);

@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,7 +19,7 @@ use super::arena::{Arena, Piece};
 use super::counters::Counters;
 use super::endpoints::Endpoints;
 use super::outbox::{Flow, Outbox, Source};
-use super::parcels::{Parcel, Post};
+use super::parcels::{Inbox, Parcel, Post};
 use super::relays::Relays;
 use super::stats::Published;
 use super::stream::connection::End;
@@ -46,7 +45,7 @@ pub(super) struct Parts {
     pub(super) relays: Relays,
     pub(super) streams: Streams,
     pub(super) post: Post,
-    pub(super) inbox: Receiver<Parcel>,
+    pub(super) inbox: Inbox,
     pub(super) published: Arc<Mutex<Published>>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -80,6 +79,7 @@ pub(super) struct Worker {
     received: Vec<Received>,
     dirty: Vec<u32>,
     has_mail: bool,
+    mail: Parcel,
     now: Now,
 }
 
@@ -101,6 +101,7 @@ impl Worker {
             received: Vec::new(),
             dirty: Vec::new(),
             has_mail: false,
+            mail: Parcel::default(),
             now: now(),
         })
     }
@@ -401,17 +402,18 @@ impl Worker {
     /// Handles what other workers have sent.
     fn take_mail(&mut self) {
         self.has_mail = false;
-        while let Ok(parcel) = self.parts.inbox.try_recv() {
-            for (item, datagram) in parcel.datagrams() {
-                if !self.arena.has_room() {
-                    self.flush();
-                }
-                if let Some(range) = self.arena.copy(datagram) {
-                    let origin = Origin::Worker { relayed: item.relayed, from: item.from };
-                    self.handle(origin, Place { range, is_crowded: false });
-                }
+        let mut mail = std::mem::take(&mut self.mail);
+        self.parts.inbox.take(&mut mail);
+        for (item, datagram) in mail.datagrams() {
+            if !self.arena.has_room() {
+                self.flush();
+            }
+            if let Some(range) = self.arena.copy(datagram) {
+                let origin = Origin::Worker { relayed: item.relayed, from: item.from };
+                self.handle(origin, Place { range, is_crowded: false });
             }
         }
+        self.mail = mail;
     }
 
     /// Sends everything that waits, and begins with an empty arena.
