@@ -156,6 +156,7 @@ impl Config {
             in_all: limits.messages_in_all,
             away_messages: limits.away_messages,
             away_bytes: limits.away_bytes,
+            directory: core::DirectoryConfig::default(),
             ice,
             heartbeat: limits.heartbeat,
             server: concat!("switchboard ", env!("CARGO_PKG_VERSION")).into(),

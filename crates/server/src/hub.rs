@@ -16,6 +16,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Output, Pace, Refusal, Stats};
 use switchboard_wire::PeerId;
+use switchboard_wire::directory::{self, Malformed, Name, Namespace};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
 use tokio::sync::Notify;
 
@@ -30,6 +31,15 @@ thread_local! {
 pub(crate) trait Line: fmt::Debug + Send + Sync {
     /// Encodes a message for the client's dialect and queues it.
     fn deliver(&self, message: &ServerMessage, reference: Option<&Reference>) -> Queued;
+    /// Encodes a message of the directory and queues it; dialects whose clients hold no names never get one.
+    fn deliver_directory(&self, message: &directory::Message) -> Queued {
+        let _ = message;
+        Queued::Quiet
+    }
+    /// Asks the client for a sign of life, which goes to [`Hub::alive`].
+    fn probe(&self) -> Queued {
+        Queued::Quiet
+    }
     /// Ends in good order once all is written. The goodbye that gives the reason was delivered before.
     fn close(&self, code: GoodbyeCode) -> Queued;
     /// Ends because too much is waiting; makes room to say so.
@@ -85,6 +95,26 @@ impl Hub {
     /// Passes on what a client said. The caller flushes when it has no more.
     pub(crate) fn message(&self, conn: ConnId, message: Result<ClientMessage<'_>, DecodeError>, now: Instant) -> Pace {
         self.with(|state| state.core.handle_message(conn, message, now))
+    }
+
+    /// Passes on what a client asks of the directory. The caller flushes when it has no more.
+    pub(crate) fn directory(
+        &self,
+        conn: ConnId,
+        request: Result<directory::Request<'_>, Malformed>,
+        now: Instant,
+    ) -> Pace {
+        self.with(|state| state.core.handle_directory(conn, request, now))
+    }
+
+    /// Takes note that a client answered a [`Line::probe`]. The caller flushes.
+    pub(crate) fn alive(&self, conn: ConnId) {
+        self.with(|state| state.core.handle_alive(conn));
+    }
+
+    /// At most `most` of the names that are held; see [`Core::names`].
+    pub(crate) fn names(&self, namespace: Namespace, most: usize) -> Vec<Name> {
+        self.lock().core.names(namespace, most)
     }
 
     /// Takes note that a connection ended, and tells the others.
@@ -159,13 +189,10 @@ impl State {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Message { conn, message, reference } => {
-                    let Some(Some(line)) = self.lines.get(&conn) else { continue };
-                    match line.deliver(&message, reference.as_ref()) {
-                        Queued::Quiet => {}
-                        Queued::First => mark_unwritten(line),
-                        Queued::Overflow => self.give_up(conn),
-                    }
+                    self.queue(conn, |line| line.deliver(&message, reference.as_ref()));
                 }
+                Output::Directory { conn, message } => self.queue(conn, |line| line.deliver_directory(&message)),
+                Output::Probe { conn } => self.queue(conn, |line| line.probe()),
                 Output::Close { conn, code } => {
                     if let Some(Some(line)) = self.lines.remove(&conn)
                         && line.close(code) == Queued::First
@@ -174,6 +201,15 @@ impl State {
                     }
                 }
             }
+        }
+    }
+
+    fn queue(&mut self, conn: ConnId, deliver: impl FnOnce(&dyn Line) -> Queued) {
+        let Some(Some(line)) = self.lines.get(&conn) else { return };
+        match deliver(line.as_ref()) {
+            Queued::Quiet => {}
+            Queued::First => mark_unwritten(line),
+            Queued::Overflow => self.give_up(conn),
         }
     }
 

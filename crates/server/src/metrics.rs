@@ -53,6 +53,10 @@ pub(crate) struct Metrics {
     pub(crate) rooms: Arc<Traffic>,
     /// WebSockets of Socket.IO; its polling counts as `http`.
     pub(crate) socketio: Arc<Traffic>,
+    /// WebSockets of PeerJS.
+    pub(crate) peerjs: Arc<Traffic>,
+    /// WebSockets of the relay.
+    pub(crate) relay: Arc<Traffic>,
     pub(crate) refusals: Refusals,
 }
 
@@ -94,10 +98,7 @@ impl Collector for Source {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let (stats, rooms) = self.hub.stats();
         let encoder = &mut encoder;
-        let by = |values: ByDialect| {
-            let label = |dialect, name| ([("dialect", name)], values[dialect]);
-            [label(Dialect::Switchboard, "switchboard"), label(Dialect::SocketIo, "socket.io")]
-        };
+        let by = |values: ByDialect| Dialect::ALL.map(|dialect| ([("dialect", dialect.as_str())], values[dialect]));
         gauges(encoder, "switchboard_signal_connections", "Clients that are connected", &by(stats.connections))?;
         gauges(encoder, "switchboard_rooms", "Rooms that have members", &[(UNLABELLED, rooms as u64)])?;
         counters(encoder, "switchboard_connections", "Clients that were admitted", &by(stats.connected_total))?;
@@ -125,8 +126,13 @@ impl Collector for Source {
             ("foreign_origin", refusals.foreign_origin.load(Relaxed)),
         ];
         counters(encoder, "switchboard_refusals", "Clients that were not admitted", &labelled("reason", refusals))?;
-        let doors =
-            [("http", &self.metrics.http), ("rooms", &self.metrics.rooms), ("socketio", &self.metrics.socketio)];
+        let doors = [
+            ("http", &self.metrics.http),
+            ("rooms", &self.metrics.rooms),
+            ("socketio", &self.metrics.socketio),
+            ("peerjs", &self.metrics.peerjs),
+            ("relay", &self.metrics.relay),
+        ];
         let read = doors.map(|(door, traffic)| (door, traffic.bytes_in.load(Relaxed)));
         counters(encoder, "switchboard_read_bytes", "Bytes read from clients", &labelled("door", read))?;
         let written = doors.map(|(door, traffic)| (door, traffic.bytes_out.load(Relaxed)));

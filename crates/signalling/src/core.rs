@@ -9,6 +9,7 @@
 
 mod address;
 mod config;
+mod directory;
 mod greeting;
 mod ice;
 mod membership;
@@ -31,6 +32,7 @@ use switchboard_wire::{Instant, PeerId, RoomId};
 
 pub use address::{AddressKey, ClientAddr};
 pub use config::{Config, Rate};
+pub use directory::{DirectoryConfig, NameLimits, WaitingLimits};
 pub use ice::{Caller, FixedIce, HostName, IceGrant, IceRequest, IceSource};
 pub use pace::Pace;
 pub use stats::{ByDialect, Stats};
@@ -101,11 +103,23 @@ pub enum Output {
         /// The `ref` of the request that it answers.
         reference: Option<Reference>,
     },
+    /// Encode this for the connection's dialect and queue it.
+    Directory {
+        /// For whom.
+        conn: ConnId,
+        /// What.
+        message: switchboard_wire::directory::Message,
+    },
+    /// Make the client show that it lives, and report it as [`Core::handle_alive`].
+    Probe {
+        /// Whom.
+        conn: ConnId,
+    },
     /// Write what is queued, then close; the core has forgotten the connection.
     Close {
         /// Which.
         conn: ConnId,
-        /// The reason that the goodbye before it gave.
+        /// The reason; dialects with rooms heard it in a goodbye before.
         code: GoodbyeCode,
     },
 }
@@ -294,7 +308,9 @@ impl Core {
             (Closing::Left, _) => self.depart(peer, LeaveReason::Left),
             (Closing::Removed, _) => self.depart(peer, LeaveReason::Removed),
             // The rooms sample has no way back: a new socket is a new user.
-            (Closing::Lost, Dialect::SocketIo) => self.depart(peer, LeaveReason::Lost),
+            (Closing::Lost, Dialect::SocketIo | Dialect::PeerJs | Dialect::Relay) => {
+                self.depart(peer, LeaveReason::Lost);
+            }
             (Closing::Lost, Dialect::Switchboard) => self.hold_place(peer, now),
         }
     }

@@ -3,6 +3,7 @@
 //! Deliberately without IO, tasks or clocks: the server, its clients and the load generator share these types, and the
 //! crate builds for `wasm32`.
 
+pub mod directory;
 pub mod ids;
 pub mod limits;
 pub mod rooms;
@@ -10,5 +11,6 @@ mod text;
 mod time;
 
 pub use ids::{InvalidPeerId, InvalidRoomId, PeerId, PeerKey, RoomId};
+pub use rooms::Dialect;
 pub use text::{InvalidName, PeerName};
 pub use time::Instant;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use switchboard_wire::limits::{MESSAGE_BYTES, NAME_CHARS};
 use switchboard_wire::rooms::{Dialect, Limits};
 
+use super::directory::DirectoryConfig;
 use super::ice::{FixedIce, IceSource};
 
 /// How many messages a second, and how many at once.
@@ -33,7 +34,7 @@ pub struct Config {
     pub rooms_per_peer: usize,
     /// How long a lost peer keeps its place.
     pub grace: Duration,
-    /// How long a connection of the rooms protocol may take to say hello.
+    /// How long a connection of the rooms protocol may take to say hello, and one that only holds names to claim one.
     pub greeting_timeout: Duration,
     /// How long a Socket.IO session may take to connect to the namespace (45 s in the original).
     pub socketio_greeting_timeout: Duration,
@@ -49,6 +50,8 @@ pub struct Config {
     pub away_bytes: usize,
     /// Who names the STUN and TURN servers that clients give to `RTCPeerConnection`.
     pub ice: Arc<dyn IceSource>,
+    /// Names, and texts that wait for them.
+    pub directory: DirectoryConfig,
     /// How long a socket may be silent before the shell pings it; told in `welcome`.
     pub heartbeat: Duration,
     /// Name and version of the server, told in `welcome`.
@@ -72,6 +75,7 @@ impl Default for Config {
             away_messages: 64,
             away_bytes: 256 * 1024,
             ice: Arc::new(FixedIce::default()),
+            directory: DirectoryConfig::default(),
             heartbeat: Duration::from_secs(25),
             server: Cow::Borrowed(concat!("switchboard ", env!("CARGO_PKG_VERSION"))),
         }
@@ -81,7 +85,7 @@ impl Default for Config {
 impl Config {
     pub(super) fn greeting_timeout(&self, dialect: Dialect) -> Duration {
         match dialect {
-            Dialect::Switchboard => self.greeting_timeout,
+            Dialect::Switchboard | Dialect::PeerJs | Dialect::Relay => self.greeting_timeout,
             Dialect::SocketIo => self.socketio_greeting_timeout,
         }
     }

@@ -138,7 +138,7 @@ impl Core {
         let Some(connection) = self.connections.get(&conn) else { return IceGrant::default() };
         match connection.dialect {
             Dialect::Switchboard => self.config.ice.grant(IceRequest { peer, room, host: connection.host.as_ref() }),
-            Dialect::SocketIo => IceGrant::default(),
+            Dialect::SocketIo | Dialect::PeerJs | Dialect::Relay => IceGrant::default(),
         }
     }
 

@@ -8,28 +8,29 @@ use super::Refusal;
 
 /// One value for each dialect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ByDialect {
-    switchboard: u64,
-    socketio: u64,
+pub struct ByDialect([u64; Dialect::ALL.len()]);
+
+/// Where the value of a dialect is.
+fn place(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Switchboard => 0,
+        Dialect::SocketIo => 1,
+        Dialect::PeerJs => 2,
+        Dialect::Relay => 3,
+    }
 }
 
 impl Index<Dialect> for ByDialect {
     type Output = u64;
 
     fn index(&self, dialect: Dialect) -> &u64 {
-        match dialect {
-            Dialect::Switchboard => &self.switchboard,
-            Dialect::SocketIo => &self.socketio,
-        }
+        &self.0[place(dialect)]
     }
 }
 
 impl IndexMut<Dialect> for ByDialect {
     fn index_mut(&mut self, dialect: Dialect) -> &mut u64 {
-        match dialect {
-            Dialect::Switchboard => &mut self.switchboard,
-            Dialect::SocketIo => &mut self.socketio,
-        }
+        &mut self.0[place(dialect)]
     }
 }
 
@@ -60,6 +61,28 @@ pub struct Stats {
     pub removed_total: u64,
     /// Peers that came back in time.
     pub resumed_total: u64,
+    /// Names claimed.
+    pub claimed_total: ByDialect,
+    /// Claims refused.
+    pub claim_refused_total: ByDialect,
+    /// Names that a new connection took over from an old one of the same client.
+    pub taken_over_total: u64,
+    /// Names that another client took over from a connection that showed no sign of life.
+    pub contested_total: u64,
+    /// Texts that found nobody: dropped, sent back or expired.
+    pub undelivered_total: ByDialect,
+    /// Names of webrtc-star peers now.
+    pub star_peers: u64,
+    /// Claims of webrtc-star peers.
+    pub star_joins_total: u64,
+    /// Claims of webrtc-star peers that were refused.
+    pub star_joins_failure_total: u64,
+    /// Handshakes of webrtc-star peers.
+    pub star_dials_total: u64,
+    /// Handshakes that answer another.
+    pub star_dials_success_total: u64,
+    /// Handshakes that could not be read or found nobody.
+    pub star_dials_failure_total: u64,
     /// Errors answered.
     pub errors_total: u64,
     /// Times that a connection began to be read more slowly.

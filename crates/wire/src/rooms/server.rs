@@ -21,6 +21,35 @@ pub enum Dialect {
     /// The rooms sample over Socket.IO.
     #[serde(rename = "socket.io")]
     SocketIo,
+    /// PeerJS; its clients hold names and are in no room.
+    #[serde(rename = "peerjs")]
+    PeerJs,
+    /// The relay of topics; its clients hold names and are in no room.
+    #[serde(rename = "relay")]
+    Relay,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Switchboard, Self::SocketIo, Self::PeerJs, Self::Relay];
+
+    /// The dialect as clients and operators read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Switchboard => "switchboard",
+            Self::SocketIo => "socket.io",
+            Self::PeerJs => "peerjs",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// Whether its clients say hello and hear the rooms' messages; others only hold names of the directory.
+    pub fn has_rooms(self) -> bool {
+        match self {
+            Self::Switchboard | Self::SocketIo => true,
+            Self::PeerJs | Self::Relay => false,
+        }
+    }
 }
 
 /// Why a peer is no longer in a room.
