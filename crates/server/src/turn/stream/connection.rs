@@ -24,6 +24,9 @@ const MOST_PIECES: usize = 64;
 /// Bytes of one write to the kernel.
 const MOST_WRITTEN: usize = 256 * 1024;
 
+/// Bytes that are encrypted at a time: a train of datagrams goes to the kernel at once, and little waits beyond the queue.
+const MOST_ENCRYPTED: usize = 32 * 1024;
+
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::turn) enum End {
@@ -285,7 +288,8 @@ fn write_plain(socket: &mut TcpStream, queue: &mut Queue) -> io::Result<(bool, b
     Ok((is_moving, true))
 }
 
-/// As [`write_plain`]. Frames are encrypted only when the kernel has taken the ones before, so that the queue's bounds hold.
+/// As [`write_plain`]. More is encrypted only when the kernel has taken what was, so that the queue's bounds hold but for
+/// [`MOST_ENCRYPTED`].
 fn write_tls(socket: &mut TcpStream, tls: &mut ServerConnection, queue: &mut Queue) -> io::Result<(bool, bool)> {
     let mut is_moving = false;
     loop {
@@ -301,13 +305,25 @@ fn write_tls(socket: &mut TcpStream, tls: &mut ServerConnection, queue: &mut Que
         if queue.is_empty() || tls.is_handshaking() {
             return Ok((is_moving, queue.is_empty()));
         }
+        if encrypt(tls, queue)? == 0 {
+            return Ok((is_moving, false));
+        }
+    }
+}
+
+/// Encrypts what waits, up to [`MOST_ENCRYPTED`], for one write; returns how many bytes.
+fn encrypt(tls: &mut ServerConnection, queue: &mut Queue) -> io::Result<usize> {
+    let mut encrypted = 0;
+    while encrypted < MOST_ENCRYPTED && !queue.is_empty() {
         // One frame a record: there are clients, coturn's among them, that read no second message from a record.
         let mut frame = [IoSlice::new(&[])];
         queue.next(&mut frame, 1);
         let written = tls.writer().write(&frame[0])?;
         if written == 0 {
-            return Ok((is_moving, false));
+            break;
         }
         queue.advance(written);
+        encrypted += written;
     }
+    Ok(encrypted)
 }
