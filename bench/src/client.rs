@@ -74,11 +74,7 @@ impl Client {
     }
 
     fn upgrade(&mut self, server: SocketAddrV4, target: &str) -> Result<()> {
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-        );
-        self.stream.write_all(request.as_bytes())?;
+        self.stream.write_all(upgrade_request(server, target).as_bytes())?;
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
@@ -102,6 +98,14 @@ impl Client {
         self.unread.extend_from_slice(&chunk[..count]);
         Ok(())
     }
+}
+
+/// The request for a WebSocket; the answer to it contains [`ACCEPT`].
+pub(crate) fn upgrade_request(server: SocketAddrV4, target: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
 }
 
 /// What a close frame says, for the end of a sentence.

@@ -2,18 +2,19 @@
 //!
 //! For each message it makes one read and one write call, compares the payload with what was sent, and reads no JSON.
 
-use crate::client::{Client, close_reason};
-use crate::dialect::{Dialect, excerpt};
+use crate::alarm::{ALARM, Alarm};
+use crate::client::close_reason;
+use crate::dialect::{Dialect, Role, excerpt};
 use crate::frame::{self, Opcode};
 use crate::link::{Link, Progress};
 use crate::load::{Load, Schedule, Share, Tally, Workload};
 use crate::machine::thread_cpu;
 use crate::payload::{DIGITS, MARKER, Payload, read_time};
+use crate::pulse::Pulse;
 use anyhow::{Result, bail, ensure};
 use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::epoll;
 use rustix::fd::OwnedFd;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU64;
@@ -21,10 +22,8 @@ use std::num::NonZeroU64;
 /// Few enough that an open loop's next sending is not held up by receiving.
 const EVENTS: usize = 64;
 const CHUNK: usize = 64 * 1024;
-/// What the timer is called in the epoll set.
-const TIMER: u64 = u64::MAX;
 /// Members connect from this many loopback addresses: more ports than one address has.
-const SOURCES: usize = 16;
+pub(crate) const SOURCES: usize = 16;
 
 /// A thread's sockets, connected and in their rooms.
 #[derive(Debug)]
@@ -34,19 +33,17 @@ pub(crate) struct Generator {
     share: Share,
     links: Vec<Link>,
     epoll: OwnedFd,
-    /// Wakes the loop to the nanosecond; the timeout of `epoll_wait` counts in milliseconds, and would make an open loop
-    /// send in bursts.
-    timer: OwnedFd,
+    alarm: Alarm,
     tally: Tally,
     /// Messages handed to the kernel, or to a link's queue, and messages back, over the whole run.
     sent: u64,
     received: u64,
     /// Distance of the time's digits from the end of a relayed message; known after the first.
     from_end: usize,
-    /// What the timer is set to, in the schedule's time.
-    alarm: u64,
     /// Open loop: the number of the next message.
     next: u64,
+    /// The members' heartbeats, in a dialect that has them.
+    pulse: Option<Pulse>,
     /// What is written after the frames of one reading, kept for its capacity.
     replies: Vec<u8>,
 }
@@ -54,22 +51,22 @@ pub(crate) struct Generator {
 impl Generator {
     /// Connects the members of `share` and brings each pair into a room.
     pub(crate) fn connect(server: SocketAddrV4, dialect: Dialect, workload: Workload, share: Share) -> Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut generator = Self {
             dialect,
             load: workload.load,
             links: Vec::with_capacity(share.pairs * 2),
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            timer: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?,
+            alarm: Alarm::new(&epoll)?,
+            epoll,
             tally: Tally::new(),
             sent: 0,
             received: 0,
             from_end: 0,
-            alarm: 0,
             next: share.index as u64,
+            pulse: dialect.heartbeat().map(|heartbeat| Pulse::new(heartbeat, share.pairs * 2)),
             replies: Vec::new(),
             share,
         };
-        epoll::add(&generator.epoll, &generator.timer, epoll::EventData::new_u64(TIMER), epoll::EventFlags::IN)?;
         for pair in 0..generator.share.pairs {
             let source = Ipv4Addr::new(127, 0, 1, 1 + (pair % SOURCES) as u8);
             generator.connect_pair(server, source, workload.joined)?;
@@ -79,17 +76,15 @@ impl Generator {
 
     fn connect_pair(&mut self, server: SocketAddrV4, source: Ipv4Addr, joined: bool) -> Result<()> {
         let dialect = self.dialect;
-        let mut first = Client::open(server, source, dialect.target())?;
-        let first_id = dialect.greet(&mut first)?;
-        let mut second = Client::open(server, source, dialect.target())?;
-        let second_id = dialect.greet(&mut second)?;
+        let [mut first, mut second] = [dialect.open(server, source)?, dialect.open(server, source)?];
         if joined {
-            let room = dialect.create_room(&mut first)?;
-            dialect.join_room(&mut second, &room, &mut first)?;
+            dialect.meet(&mut first, &mut second)?;
         }
-        for (client, partner) in [(first, second_id), (second, first_id)] {
-            let message = joined.then(|| dialect.message(&partner, &self.share.payload));
-            let link = Link::new(client, message.as_ref())?;
+        let payload = &self.share.payload;
+        let offer = joined.then(|| dialect.message(Role::Offering, &first.name, &second.name, payload));
+        let answer = joined.then(|| dialect.message(Role::Answering, &second.name, &first.name, payload));
+        for (member, message) in [(first, offer), (second, answer)] {
+            let link = Link::new(member.client, message.as_ref())?;
             let index = epoll::EventData::new_u64(self.links.len() as u64);
             epoll::add(&self.epoll, link.stream(), index, epoll::EventFlags::IN)?;
             self.links.push(link);
@@ -116,12 +111,13 @@ impl Generator {
                 }
             }
             self.send_due(schedule)?;
+            self.beat(schedule)?;
             self.set_timer(schedule)?;
             match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            for event in events.drain(..).filter(|event| event.data.u64() != TIMER) {
+            for event in events.drain(..).filter(|event| event.data.u64() != ALARM) {
                 self.on_event(event, schedule, &mut chunk, &mut buffer)?;
             }
         }
@@ -177,6 +173,18 @@ impl Generator {
         Ok(())
     }
 
+    /// Sends the heartbeats whose time has come.
+    fn beat(&mut self, schedule: &Schedule) -> Result<()> {
+        while let Some(index) = self.pulse.as_mut().and_then(|pulse| pulse.next(schedule)) {
+            let mut out = mem::take(&mut self.replies);
+            out.extend_from_slice(self.pulse.as_ref().map(Pulse::frame).unwrap_or_default());
+            self.write(index, &out)?;
+            out.clear();
+            self.replies = out;
+        }
+        Ok(())
+    }
+
     /// When the next message of an open loop is to leave.
     fn next_due(&self, schedule: &Schedule) -> Option<u64> {
         let Load::Open { rate } = self.load else { return None };
@@ -184,23 +192,14 @@ impl Generator {
         (due < schedule.until).then_some(due)
     }
 
-    /// Sets the timer to the next message of an open loop, or to the next part of the round. Setting it again also takes
-    /// back that it went off.
+    /// Sets the timer to the next message of an open loop, heartbeat, or part of the round.
     fn set_timer(&mut self, schedule: &Schedule) -> Result<()> {
         let now = schedule.now();
         let boundaries = [schedule.from, schedule.until, schedule.give_up];
         let boundary = boundaries.into_iter().find(|&time| time > now).unwrap_or(now);
-        let next = self.next_due(schedule).unwrap_or(boundary).min(boundary);
-        if next == self.alarm && next > now {
-            return Ok(());
-        }
-        self.alarm = next;
-        // Zero would disarm it.
-        let wait = next.saturating_sub(now).max(1);
-        let it_value = Timespec { tv_sec: (wait / 1_000_000_000) as i64, tv_nsec: (wait % 1_000_000_000) as i64 };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
+        let beat = self.pulse.as_ref().and_then(|pulse| pulse.due(schedule)).unwrap_or(boundary);
+        let next = self.next_due(schedule).unwrap_or(boundary).min(boundary).min(beat);
+        self.alarm.set(next, now)
     }
 
     fn on_event(
@@ -285,7 +284,7 @@ impl Generator {
 }
 
 /// The time in a relayed message, after comparing everything around it; `None` for a message without a payload.
-fn sent_time(text: &[u8], from_end: &mut usize, payload: &Payload) -> Result<Option<u64>> {
+pub(crate) fn sent_time(text: &[u8], from_end: &mut usize, payload: &Payload) -> Result<Option<u64>> {
     let expected = text.len().checked_sub(*from_end).filter(|at| *at >= MARKER.len());
     let digits = match expected {
         Some(at) if &text[at - MARKER.len()..at] == MARKER && *from_end >= DIGITS => at,

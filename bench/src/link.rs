@@ -42,12 +42,23 @@ impl Link {
     /// Takes over a client that is ready to send `message`, or only to be idle.
     pub(crate) fn new(client: Client, message: Option<&Message>) -> Result<Self> {
         let (stream, partial) = client.into_parts()?;
-        let (mut frame, mut digits) = (Vec::new(), 0);
+        let mut link = Self { partial, ..Self::fresh(stream) };
         if let Some(message) = message {
-            frame::put(&mut frame, Opcode::Text, message.text.as_bytes());
-            digits = frame.len() - message.text.len() + message.digits;
+            link.prepare(message);
         }
-        Ok(Self { stream, partial, pending: Vec::new(), frame, digits })
+        Ok(link)
+    }
+
+    /// Takes over a non-blocking socket from which nothing has been read.
+    pub(crate) fn fresh(stream: TcpStream) -> Self {
+        Self { stream, partial: Vec::new(), pending: Vec::new(), frame: Vec::new(), digits: 0 }
+    }
+
+    /// Makes `message` what [`Self::put_message`] sends.
+    pub(crate) fn prepare(&mut self, message: &Message) {
+        self.frame.clear();
+        frame::put(&mut self.frame, Opcode::Text, message.text.as_bytes());
+        self.digits = self.frame.len() - message.text.len() + message.digits;
     }
 
     /// The socket, for an epoll set.

@@ -1,6 +1,7 @@
 //! Load generators that compare Switchboard with the servers that it replaces. `docs/benchmarks.md` describes the
 //! method and keeps the last figures.
 
+mod alarm;
 mod client;
 mod comparison;
 mod dialect;
@@ -11,13 +12,16 @@ mod histogram;
 mod link;
 mod load;
 mod machine;
+mod names;
 mod options;
 mod payload;
 mod process;
+mod pulse;
 mod report;
 mod round;
 mod servers;
 mod signalling;
+mod star;
 mod summary;
 mod table;
 mod targets;
@@ -37,7 +41,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    Signalling(Box<options::Options>),
+    Signalling(Box<options::Signalling>),
+    #[command(name = "peerjs")]
+    PeerJs(Box<options::PeerJs>),
+    Star(Box<star::Star>),
     Turn(Box<turn::Options>),
     TurnSoak(turn::soak::Options),
     /// Serves as the `floor` of a bench; for the bench itself
@@ -52,7 +59,9 @@ enum Bench {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().bench {
-        Bench::Signalling(options) => signalling::run(&options),
+        Bench::Signalling(bench) => signalling::run(&bench.options),
+        Bench::PeerJs(bench) => signalling::run(&bench.options),
+        Bench::Star(options) => star::run(&options),
         Bench::Turn(options) => turn::run(&options),
         Bench::TurnSoak(options) => turn::soak::run(&options),
         Bench::Floor => floor::run(),

@@ -1,4 +1,4 @@
-//! The command line of `switchboard-bench signalling`, and the plan that it asks for.
+//! The command line of the benches of relaying between clients, and the plan that it asks for.
 
 use crate::load::{Load, Workload};
 use crate::machine;
@@ -17,6 +17,22 @@ const MAX_SECONDS: f64 = 60.0;
 const MAX_ROUNDS: usize = 50;
 
 /// Relays offers between pairs of sockets through Switchboard and through npm's socket.io, in turns, and compares
+#[derive(Debug, Args)]
+pub(crate) struct Signalling {
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// Relays offers between PeerJS clients through Switchboard and through npm's peer, in turns, and compares
+#[derive(Debug, Args)]
+#[command(mut_arg("subjects", |arg| arg.default_value("peer-server,peer-js,floor")))]
+#[command(mut_arg("idle_state", |arg| arg.default_value("connected")))]
+pub(crate) struct PeerJs {
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+/// What the benches of relaying have in common.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// What to measure; the first is what the others are compared with
@@ -102,7 +118,6 @@ impl Options {
         let mut subjects = self.subjects.clone();
         subjects.dedup();
         let plan = Plan { subjects, busy: self.busy()?, idle: self.idle(), conditions: self.conditions()? };
-        ensure!(!plan.busy.is_empty() || !plan.idle.is_empty(), "there is nothing to measure");
         let sockets = plan.most_sockets();
         ensure!(sockets <= MAX_SOCKETS, "{sockets} sockets are more than {MAX_SOCKETS}");
         Ok(plan)
@@ -147,6 +162,11 @@ impl Options {
 }
 
 impl Plan {
+    /// Whether there is nothing to measure.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.busy.is_empty() && self.idle.is_empty()
+    }
+
     /// The most sockets that are open at a time.
     pub(crate) fn most_sockets(&self) -> usize {
         self.busy.iter().chain(&self.idle).map(|workload| workload.pairs * 2).max().unwrap_or(0)

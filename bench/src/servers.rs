@@ -16,12 +16,20 @@ use tempfile::TempDir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Subject {
-    /// The rooms protocol on npm's socket.io: what the others are compared with
+    /// The rooms protocol on npm's socket.io
     Baseline,
     /// Switchboard, its own dialect on /ws
     Ws,
     /// Switchboard, the Socket.IO dialect
     SocketIo,
+    /// PeerServer, npm's peer
+    PeerServer,
+    /// Switchboard, the PeerJS dialect
+    PeerJs,
+    /// npm's @libp2p/webrtc-star-signalling-server
+    StarServer,
+    /// Switchboard, the webrtc-star dialect
+    Star,
     /// A relay that does nothing but read and write: what no server gets below
     Floor,
 }
@@ -32,14 +40,18 @@ impl Subject {
         match self {
             Self::Baseline | Self::SocketIo => Dialect::SocketIo,
             Self::Ws | Self::Floor => Dialect::Switchboard,
+            Self::PeerServer | Self::PeerJs => Dialect::PeerJs,
+            Self::StarServer | Self::Star => Dialect::Star,
         }
     }
 
     /// Which program serves it.
     pub(crate) fn server(self) -> Server {
         match self {
-            Self::Baseline => Server::Baseline,
-            Self::Ws | Self::SocketIo => Server::Switchboard,
+            Self::Baseline => Server::Npm(Package::Rooms),
+            Self::PeerServer => Server::Npm(Package::Peer),
+            Self::StarServer => Server::Npm(Package::Star),
+            Self::Ws | Self::SocketIo | Self::PeerJs | Self::Star => Server::Switchboard,
             Self::Floor => Server::Floor,
         }
     }
@@ -51,20 +63,50 @@ impl fmt::Display for Subject {
             Self::Baseline => "socket.io",
             Self::Ws => "Switchboard `/ws`",
             Self::SocketIo => "Switchboard Socket.IO",
+            Self::PeerServer => "npm peer",
+            Self::PeerJs => "Switchboard PeerJS",
+            Self::StarServer => "npm star server",
+            Self::Star => "Switchboard star",
             Self::Floor => "bare relay",
         })
     }
 }
 
 /// A program under test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Server {
-    /// `bench/baseline/rooms.mjs`.
-    Baseline,
+    /// A program of `bench/baseline` on Node.
+    Npm(Package),
     /// The release build.
     Switchboard,
     /// This program, as [`crate::floor`].
     Floor,
+}
+
+/// A package of npm that a baseline program serves with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Package {
+    Rooms,
+    Peer,
+    Star,
+}
+
+impl Package {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rooms => "socket.io",
+            Self::Peer => "peer",
+            Self::Star => "@libp2p/webrtc-star-signalling-server",
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Rooms => "rooms.mjs",
+            Self::Peer => "peerjs.mjs",
+            Self::Star => "star.mjs",
+        }
+    }
 }
 
 /// Where the programs are, and where they may run.
@@ -72,6 +114,8 @@ pub(crate) enum Server {
 pub(crate) struct Programs {
     switchboard: PathBuf,
     baseline: PathBuf,
+    /// Those that serve in this run.
+    packages: Vec<Package>,
     cpus: Vec<usize>,
     /// Holds Switchboard's configuration file.
     scratch: TempDir,
@@ -83,9 +127,14 @@ const UNREACHED: &str = "10000000";
 impl Programs {
     /// Finds what `subjects` need; installs the baseline's packages if they are missing.
     pub(crate) fn find(subjects: &[Subject], switchboard: Option<PathBuf>, cpus: Vec<usize>) -> Result<Self> {
+        let packages = subjects.iter().filter_map(|subject| match subject.server() {
+            Server::Npm(package) => Some(package),
+            Server::Switchboard | Server::Floor => None,
+        });
         let programs = Self {
             switchboard: switchboard.unwrap_or_else(default_switchboard),
             baseline: Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline"),
+            packages: packages.collect(),
             cpus,
             scratch: tempfile::tempdir().context("cannot make a temporary directory")?,
         };
@@ -93,9 +142,7 @@ impl Programs {
             ensure_built(&programs.switchboard)?;
             fs::write(programs.configuration(), configuration()).context("cannot write a configuration file")?;
         }
-        if subjects.iter().any(|subject| subject.server() == Server::Baseline) {
-            programs.prepare_baseline()?;
-        }
+        programs.prepare_packages()?;
         Ok(programs)
     }
 
@@ -103,9 +150,9 @@ impl Programs {
     pub(crate) fn start(&self, server: Server) -> Result<Process> {
         let mut command;
         match server {
-            Server::Baseline => {
+            Server::Npm(package) => {
                 command = Command::new("node");
-                command.arg(self.baseline.join("rooms.mjs")).env("NODE_ENV", "production").env_remove("PORT");
+                command.arg(self.baseline.join(package.program())).env("NODE_ENV", "production").env_remove("PORT");
             }
             Server::Switchboard => {
                 command = Command::new(&self.switchboard);
@@ -121,28 +168,38 @@ impl Programs {
 
     /// Names and versions of the programs, for the head of a report.
     pub(crate) fn versions(&self) -> String {
-        let socketio = fs::read_to_string(self.baseline.join("node_modules/socket.io/package.json"))
-            .ok()
-            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
-            .and_then(|package| package["version"].as_str().map(str::to_owned));
         let mut versions = String::new();
-        if let (Some(node), Some(socketio)) = (version_of("node"), socketio) {
+        for &package in &self.packages {
+            let manifest = fs::read_to_string(self.manifest(package)).unwrap_or_default();
+            let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = write!(versions, "socket.io {socketio} on Node {node}, ");
+            let _ = write!(versions, "{} {}, ", package.name(), manifest["version"].as_str().unwrap_or("unknown"));
+        }
+        if let (false, Some(node)) = (self.packages.is_empty(), version_of("node")) {
+            versions.truncate(versions.len() - 2);
+            let _ = write!(versions, " on Node {node}, ");
         }
         versions + "Switchboard " + env!("CARGO_PKG_VERSION")
+    }
+
+    fn manifest(&self, package: Package) -> PathBuf {
+        self.baseline.join("node_modules").join(package.name()).join("package.json")
     }
 
     fn configuration(&self) -> PathBuf {
         self.scratch.path().join("switchboard.toml")
     }
 
-    fn prepare_baseline(&self) -> Result<()> {
+    /// Installs the baseline's packages if one of those that serve is missing.
+    fn prepare_packages(&self) -> Result<()> {
+        if self.packages.is_empty() {
+            return Ok(());
+        }
         ensure!(
             version_of("node").is_some(),
             "Node.js is not installed (no `node` in the PATH): the baseline needs it"
         );
-        if self.baseline.join("node_modules/socket.io/package.json").is_file() {
+        if self.packages.iter().all(|&package| self.manifest(package).is_file()) {
             return Ok(());
         }
         eprintln!("installing the baseline's packages (npm ci)");

@@ -1,4 +1,4 @@
-//! `switchboard-bench signalling`: the rounds of all subjects, interleaved in one run.
+//! `switchboard-bench signalling`, `peerjs` and the relaying of `star`: the rounds of all subjects, interleaved in one run.
 //!
 //! In each round every subject meets the same load, one right after the other, and the order turns round by round:
 //! what changes on the machine in between changes for all.
@@ -10,54 +10,62 @@ use crate::process::{self, Process};
 use crate::report::Report;
 use crate::round::{self, Figures, IdleFigures};
 use crate::servers::{Programs, Server, Subject};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::Path;
 
 /// Runs the bench and prints its report.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let plan = options.plan()?;
+    ensure!(!plan.is_empty(), "there is nothing to measure");
+    let programs = prepare(options, &plan, plan.most_sockets())?;
+    let report = measure(options, &plan, &programs)?;
+    publish(options.json.as_deref(), &report.json()?, &report.markdown())
+}
+
+/// Finds the programs, and makes the machine ready for `sockets` sockets.
+pub(crate) fn prepare(options: &Options, plan: &Plan, sockets: usize) -> Result<Programs> {
     if cfg!(debug_assertions) {
         eprintln!("this is a debug build: its figures say nothing; use `cargo run --release`");
     }
-    let plan = options.plan()?;
-    machine::allow_open_files(plan.most_sockets())?;
+    machine::allow_open_files(sockets)?;
     process::end_children_with_us()?;
-    let cpus = vec![plan.conditions.server_cpu];
-    let programs = Programs::find(&plan.subjects, options.switchboard.clone(), cpus)?;
-    let mut report = Report::new(&plan, programs.versions());
-    busy_rounds(&plan, &programs, options.rounds, &mut report)?;
-    idle_rounds(&plan, &programs, options.idle_rounds, &mut report)?;
-    match &options.json {
-        Some(path) if path == Path::new("-") => println!("{}", report.json()?),
+    Programs::find(&plan.subjects, options.switchboard.clone(), vec![plan.conditions.server_cpu])
+}
+
+/// Measures what the plan asks for.
+pub(crate) fn measure(options: &Options, plan: &Plan, programs: &Programs) -> Result<Report> {
+    let mut report = Report::new(plan, programs.versions());
+    busy_rounds(plan, programs, options.rounds, &mut report)?;
+    idle_rounds(plan, programs, options.idle_rounds, &mut report)?;
+    Ok(report)
+}
+
+/// Writes the figures where they are asked for, and the tables to standard output.
+pub(crate) fn publish(json: Option<&Path>, figures: &str, tables: &str) -> Result<()> {
+    match json {
+        Some(path) if path == Path::new("-") => println!("{figures}"),
         Some(path) => {
-            fs::write(path, report.json()? + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-            print!("{}", report.markdown());
+            fs::write(path, format!("{figures}\n")).with_context(|| format!("cannot write {}", path.display()))?;
+            print!("{tables}");
         }
-        None => print!("{}", report.markdown()),
+        None => print!("{tables}"),
     }
     Ok(())
 }
 
 /// Servers that stay up from round to round, each started when first needed.
 #[derive(Debug, Default)]
-struct Standing {
-    baseline: Option<Process>,
-    switchboard: Option<Process>,
-    floor: Option<Process>,
-}
+struct Standing(BTreeMap<Server, Process>);
 
 impl Standing {
     fn server(&mut self, server: Server, programs: &Programs) -> Result<&Process> {
-        let place = match server {
-            Server::Baseline => &mut self.baseline,
-            Server::Switchboard => &mut self.switchboard,
-            Server::Floor => &mut self.floor,
-        };
-        let process = match place.take() {
-            Some(process) => process,
-            None => programs.start(server)?,
-        };
-        Ok(place.insert(process))
+        Ok(match self.0.entry(server) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(place) => place.insert(programs.start(server)?),
+        })
     }
 }
 
@@ -92,7 +100,7 @@ fn idle_rounds(plan: &Plan, programs: &Programs, rounds: usize, report: &mut Rep
 }
 
 /// The subjects from first to last, and the other way round in every second round.
-fn order(subjects: &[Subject], number: usize) -> Vec<Subject> {
+pub(crate) fn order(subjects: &[Subject], number: usize) -> Vec<Subject> {
     let mut order = subjects.to_vec();
     if number % 2 == 1 {
         order.reverse();

@@ -3,8 +3,9 @@
 use crate::comparison::verdict;
 use crate::load::Load;
 use crate::report::{Measured, Report};
-use crate::round::Figures;
+use crate::round::{Figures, IdleFigures};
 use crate::servers::Subject;
+use crate::star::Crowds;
 use crate::summary::Summary;
 use crate::table::{number, spread};
 
@@ -22,45 +23,112 @@ const P99: (f64, u32) = (5.0, 20_000);
 const MEMORY: (f64, f64) = (6.0, 4.0);
 /// Idle sockets for which memory is judged: with fewer, what a server takes once weighs too much.
 const IDLE_SOCKETS: usize = 5_000;
+/// At least this many times less CPU time for each message than PeerServer, and the aim; in every closed loop.
+const PEERJS_CPU: (f64, f64) = (3.0, 5.0);
+/// At most this share of PeerServer's memory for each idle connection.
+const PEERJS_MEMORY: f64 = 2.0 / 3.0;
+/// The longest 99th percentile of relaying, in milliseconds, while this many joined star peers are announced to each other.
+const STAR_P99: (f64, usize) = (20.0, 5_000);
+/// Star peers that join without a refused connection.
+const STAR_JOINED: usize = 10_000;
 
 /// One sentence for each target that the run has figures for.
 pub(crate) fn judge(report: &Report) -> Vec<String> {
+    let busy = report.busy.iter().flat_map(judge_busy);
+    let idle = report.idle.iter().filter(|measured| measured.workload.pairs * 2 >= IDLE_SOCKETS);
+    busy.chain(idle.flat_map(judge_idle)).collect()
+}
+
+fn judge_busy(measured: &Measured<Figures>) -> Vec<String> {
     let mut verdicts = Vec::new();
-    for measured in &report.busy {
-        if matches!(measured.workload.load, Load::Closed { window } if window >= BURST) {
-            for (subject, times) in CPU_RATIOS {
-                verdicts.extend(cpu(measured, subject, times));
-            }
-        }
-        for subject in [Subject::Ws, Subject::SocketIo] {
-            match measured.workload.load {
-                Load::Closed { .. } => verdicts.extend(rate(measured, subject)),
-                Load::Open { rate } if rate <= P99.1 => verdicts.extend(latency(measured, subject)),
-                Load::Open { .. } | Load::Idle => {}
-            }
+    if matches!(measured.workload.load, Load::Closed { window } if window >= BURST) {
+        for (subject, times) in CPU_RATIOS {
+            verdicts.extend(cpu(measured, [Subject::Baseline, subject], times, None));
         }
     }
-    for measured in report.idle.iter().filter(|measured| measured.workload.pairs * 2 >= IDLE_SOCKETS) {
-        for subject in [Subject::Ws, Subject::SocketIo] {
-            let Some(memory) = measured.summary(subject, |figures| figures.kib_per_socket) else { continue };
-            let (most, aim) = MEMORY;
-            let short = if memory.median > aim { format!(", {} is the aim", number(aim)) } else { String::new() };
-            let found = spread(Some(memory), " KiB");
-            let target = format!("{}: {subject} at most {} KiB a socket", measured.workload, number(most));
-            verdicts.push(verdict(memory.median <= most, &target, &(found + &short)));
+    if matches!(measured.workload.load, Load::Closed { .. }) {
+        let (times, aim) = PEERJS_CPU;
+        verdicts.extend(cpu(measured, [Subject::PeerServer, Subject::PeerJs], times, Some(aim)));
+    }
+    for subject in [Subject::Ws, Subject::SocketIo] {
+        match measured.workload.load {
+            Load::Closed { .. } => verdicts.extend(rate(measured, subject)),
+            Load::Open { rate } if rate <= P99.1 => verdicts.extend(latency(measured, subject)),
+            Load::Open { .. } | Load::Idle => {}
         }
     }
     verdicts
 }
 
-fn cpu(measured: &Measured<Figures>, subject: Subject, times: f64) -> Option<String> {
-    let [theirs, ours] =
-        [Subject::Baseline, subject].map(|subject| measured.each(subject, |figures| figures.cpu_micros));
+fn judge_idle(measured: &Measured<IdleFigures>) -> Vec<String> {
+    let mut verdicts = Vec::new();
+    for subject in [Subject::Ws, Subject::SocketIo] {
+        let Some(memory) = measured.summary(subject, |figures| figures.kib_per_socket) else { continue };
+        let (most, aim) = MEMORY;
+        let short = if memory.median > aim { format!(", {} is the aim", number(aim)) } else { String::new() };
+        let found = spread(Some(memory), " KiB");
+        let target = format!("{}: {subject} at most {} KiB a socket", measured.workload, number(most));
+        verdicts.push(verdict(memory.median <= most, &target, &(found + &short)));
+    }
+    verdicts.extend(memory_share(measured));
+    verdicts
+}
+
+/// PeerJS's memory beside PeerServer's, round by round.
+fn memory_share(measured: &Measured<IdleFigures>) -> Option<String> {
+    let [theirs, ours] = [Subject::PeerServer, Subject::PeerJs]
+        .map(|subject| measured.each(subject, |figures: &IdleFigures| figures.kib_per_socket));
+    let share = Summary::of_ratios(&ours, &theirs)?;
+    let target = format!(
+        "{}: {} at most {} of the memory of {} for each",
+        measured.workload,
+        Subject::PeerJs,
+        number(PEERJS_MEMORY),
+        Subject::PeerServer
+    );
+    Some(verdict(share.median <= PEERJS_MEMORY, &target, &spread(Some(share), "")))
+}
+
+/// Judges how many times more CPU time the first subject takes for a message than the second.
+fn cpu(
+    measured: &Measured<Figures>,
+    [original, subject]: [Subject; 2],
+    times: f64,
+    aim: Option<f64>,
+) -> Option<String> {
+    let [theirs, ours] = [original, subject].map(|subject| measured.each(subject, |figures| figures.cpu_micros));
     let ratio = Summary::of_ratios(&theirs, &ours)?;
     let target = format!("{}: {subject} at least {} times less CPU per message", measured.workload, number(times));
+    let short = aim.filter(|aim| ratio.median < *aim).map(|aim| format!(", {} is the aim", number(aim)));
     let least = Summary::of_ratios(&theirs, &measured.each(Subject::Floor, |figures| figures.cpu_micros));
-    let least = least.map(|least| format!("; the bare relay {}", spread(Some(least), " ×"))).unwrap_or_default();
-    Some(verdict(ratio.median >= times, &target, &(spread(Some(ratio), " ×") + &least)))
+    let least = least.map(|least| format!("; the bare relay {}", spread(Some(least), " ×")));
+    let found = spread(Some(ratio), " ×") + &short.unwrap_or_default() + &least.unwrap_or_default();
+    Some(verdict(ratio.median >= times, &target, &found))
+}
+
+/// One sentence for each target that crowds of star peers have figures for.
+pub(crate) fn judge_crowds(crowds: &Crowds) -> Vec<String> {
+    let mut verdicts = Vec::new();
+    for measured in &crowds.rounds {
+        let Some(rounds) = measured.rounds.get(&Subject::Star) else { continue };
+        let (most, members) = STAR_P99;
+        if measured.workload.members >= members {
+            let p99 = measured.summary(Subject::Star, |figures| figures.p99_millis);
+            let target = format!("{}: {} p99 under {} ms", measured.workload, Subject::Star, number(most));
+            verdicts.push(verdict(p99.is_some_and(|p99| p99.median < most), &target, &spread(p99, " ms")));
+            let deaf: usize = rounds.iter().map(|figures| figures.deaf).sum();
+            let target = format!("{}: every peer hears announcements meanwhile", measured.workload);
+            verdicts.push(verdict(deaf == 0, &target, &format!("{deaf} heard none")));
+        }
+        if measured.workload.members >= STAR_JOINED {
+            let refused: usize = rounds.iter().map(|figures| figures.asked - figures.joined).sum();
+            let dropped: usize = rounds.iter().map(|figures| figures.dropped).sum();
+            let target = format!("{}: no connection refused or dropped", measured.workload);
+            let found = format!("{refused} refused, {dropped} dropped in {} rounds", rounds.len());
+            verdicts.push(verdict(refused + dropped == 0, &target, &found));
+        }
+    }
+    verdicts
 }
 
 fn rate(measured: &Measured<Figures>, subject: Subject) -> Option<String> {
