@@ -6,6 +6,7 @@
 pub mod directory;
 pub mod ids;
 pub mod limits;
+pub mod peerjs;
 pub mod rooms;
 mod text;
 mod time;
