@@ -137,7 +137,7 @@ impl Handler for RoomsHandler {
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
         let message = match message {
             Message::Text(text) => ClientMessage::decode(text),
-            Message::Binary => Err(DecodeError {
+            Message::Binary(_) => Err(DecodeError {
                 code: ErrorCode::BinaryFrame,
                 message: Cow::Borrowed("Messages are text frames; this one was binary."),
                 reference: None,
@@ -155,7 +155,7 @@ impl Handler for RoomsHandler {
 
     fn on_end(&mut self, ending: Ending) {
         let closing = match ending {
-            Ending::Orderly => Closing::Left,
+            Ending::Orderly | Ending::Departed => Closing::Left,
             Ending::Abrupt => Closing::Lost,
         };
         self.hub.close(self.conn, closing);

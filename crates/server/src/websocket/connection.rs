@@ -35,18 +35,20 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
-/// A message from the client. No dialect makes use of binary ones.
+/// A message from the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Message<'a> {
     Text(&'a str),
-    Binary,
+    Binary(&'a [u8]),
 }
 
 /// How the client ended the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// By a close frame that says that all is well: 1000, 1001, or no code, as `close()` of a page sends.
+    /// By a close frame that says that all is well: 1000, or no code, as `close()` of a page sends.
     Orderly,
+    /// By the close frame that a browser sends when the page is closed or left: 1001.
+    Departed,
     /// In any other way.
     Abrupt,
 }
@@ -74,6 +76,8 @@ pub(crate) trait Handler: Send {
     fn mailbox(&self) -> &Mailbox;
     /// Acts on a message.
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next;
+    /// Something came, if only a part of a frame: the client lives.
+    fn on_heard(&mut self, _now: Instant) {}
     /// The client ended the connection; called once, and not if the server did.
     fn on_end(&mut self, ending: Ending);
     /// The client was silent for too long; says so and closes the mailbox.
@@ -216,6 +220,7 @@ impl<H: Handler> Connection<H> {
         let now = Instant::now();
         self.last_heard = now;
         self.pinged = false;
+        self.handler.on_heard(now);
         if self.unread.is_empty() {
             self.act_on(bytes, now);
         } else {
@@ -245,7 +250,7 @@ impl<H: Handler> Connection<H> {
             let Frame { consumed, event } = frame;
             let message = match event {
                 Some(Event::Text(text)) => Message::Text(text),
-                Some(Event::Binary(_)) => Message::Binary,
+                Some(Event::Binary(bytes)) => Message::Binary(bytes),
                 Some(Event::Ping(payload)) => {
                     ping = Some(Pong::to(payload));
                     bytes = &mut bytes[consumed..];
@@ -273,8 +278,11 @@ impl<H: Handler> Connection<H> {
     }
 
     fn on_close(&mut self, code: Option<u16>, now: Instant) {
-        let orderly = matches!(code, None | Some(1000 | 1001));
-        self.client_ended(if orderly { Ending::Orderly } else { Ending::Abrupt });
+        self.client_ended(match code {
+            None | Some(1000) => Ending::Orderly,
+            Some(1001) => Ending::Departed,
+            Some(_) => Ending::Abrupt,
+        });
         self.close(code.unwrap_or(1000), "", now);
     }
 

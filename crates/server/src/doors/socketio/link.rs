@@ -145,7 +145,7 @@ impl Handler for LinkHandler {
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
         let received = match message {
             Message::Text(text) => self.link.handle_frame(text, now),
-            Message::Binary => self.link.handle_binary_frame(now),
+            Message::Binary(_) => self.link.handle_binary_frame(now),
         };
         match received {
             Ok(Received::Nothing) => Next::ReadOn,
@@ -187,7 +187,7 @@ impl Drop for LinkHandler {
 
 fn closing(ending: Ending) -> Closing {
     match ending {
-        Ending::Orderly => Closing::Left,
+        Ending::Orderly | Ending::Departed => Closing::Left,
         Ending::Abrupt => Closing::Lost,
     }
 }

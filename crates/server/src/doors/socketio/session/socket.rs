@@ -90,7 +90,7 @@ impl Handler for SocketHandler {
         let Upgrade { session, socket } = &self.upgrade;
         let delivery = session.act(|state| match message {
             Message::Text(text) => state.session.handle_frame(*socket, text, now),
-            Message::Binary => state.session.handle_binary_frame(*socket, now),
+            Message::Binary(_) => state.session.handle_binary_frame(*socket, now),
         });
         match delivery {
             Some(delivery) => session.say(delivery, now).into(),
@@ -99,6 +99,6 @@ impl Handler for SocketHandler {
     }
 
     fn on_end(&mut self, ending: Ending) {
-        self.upgrade.closed(ending == Ending::Orderly);
+        self.upgrade.closed(ending != Ending::Abrupt);
     }
 }
