@@ -11,8 +11,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
 use switchboard_signalling::core::{self, IceSource};
 
+mod peerjs;
 mod turn;
 
+pub use peerjs::{DEFAULT_PEERJS_KEY, InvalidMountPath, MountPath, PEERJS_KEYS, PeerJsConfig, is_peerjs_key};
 pub use switchboard_signalling::core::Rate;
 pub use turn::{
     DEFAULT_TURN_PORT, DEFAULT_TURN_TLS_PORT, Integrity, PacketIo, RelayAddress, Secret, StaticUser, TlsFiles,
@@ -43,6 +45,8 @@ pub struct Config {
     pub ice_servers: Vec<IceServer>,
     /// This server's own STUN and TURN.
     pub turn: TurnConfig,
+    /// The PeerJS dialect.
+    pub peerjs: PeerJsConfig,
     /// How much of everything.
     pub limits: Limits,
     /// How long [`Server::shutdown`](crate::Server::shutdown) waits for clients to take their leave. Default: 10 s,
@@ -156,10 +160,23 @@ impl Config {
             in_all: limits.messages_in_all,
             away_messages: limits.away_messages,
             away_bytes: limits.away_bytes,
-            directory: core::DirectoryConfig::default(),
+            directory: self.directory(),
             ice,
             heartbeat: limits.heartbeat,
             server: concat!("switchboard ", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+impl Config {
+    /// How much the directory of names holds, and for how long.
+    fn directory(&self) -> core::DirectoryConfig {
+        let default = core::DirectoryConfig::default();
+        let clients = self.peerjs.concurrent_limit.unwrap_or(self.limits.connections);
+        core::DirectoryConfig {
+            peerjs: core::NameLimits { names: clients as usize, ..default.peerjs },
+            wait: self.peerjs.expire_timeout,
+            ..default
         }
     }
 }
@@ -174,6 +191,7 @@ impl Default for Config {
             trusted_proxies: loopback(),
             ice_servers: Vec::new(),
             turn: TurnConfig::default(),
+            peerjs: PeerJsConfig::default(),
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
         }

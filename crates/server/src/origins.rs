@@ -28,6 +28,11 @@ impl OriginPolicy {
         Ok(Self { any, listed })
     }
 
+    /// Whether the list names this origin; that all are admitted does not count.
+    pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
+        origin.to_str().ok().and_then(origin_of).is_some_and(|origin| self.listed.contains(&origin))
+    }
+
     /// Whether a request is admitted: it comes from no page, from one of the server's own, or from a listed origin.
     ///
     /// The server's own origin is the one whose host the request was sent to. A page of another site cannot forge either
@@ -80,6 +85,14 @@ mod tests {
         assert!(!admits(&policy, "null", "localhost:3000"));
         assert!(policy.admits(None, None), "programs send no origin");
         assert!(admits(&OriginPolicy::new(&Origins::Any, None).expect("valid"), "null", "localhost"));
+    }
+
+    #[test]
+    fn everybody_is_not_somebody_who_is_listed() {
+        let origin = HeaderValue::from_static("https://friend.example");
+        let listed = Origins::Listed(vec!["https://friend.example".into()]);
+        assert!(OriginPolicy::new(&listed, None).expect("valid").lists(&origin));
+        assert!(!OriginPolicy::new(&Origins::Any, None).expect("valid").lists(&origin));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -14,13 +14,23 @@ use crate::doors;
 use crate::http::sentence;
 use crate::metrics;
 use crate::server::{Shared, Stage};
+use crate::websocket::handshake;
 
 /// What everybody can reach.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
     let socketio = ["/socket.io", "/socket.io/", "/socket.io-next", "/socket.io-next/"];
     let routes = health().route("/ws", any(doors::rooms::open)).route("/ice", any(doors::ice::open));
     let routes = socketio.iter().fold(routes, |routes, path| routes.route(path, any(doors::socketio::open)));
-    routes.fallback(assets::serve).with_state(Arc::clone(shared))
+    routes.fallback(elsewhere).with_state(Arc::clone(shared))
+}
+
+/// Paths that the operator chose, and files.
+async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let is_upgrade = handshake::is_upgrade(request.headers());
+    match doors::peerjs::find(&shared.config.peerjs, request.uri().path(), is_upgrade) {
+        Some(target) => doors::peerjs::open(shared, target, request).await,
+        None => assets::serve(State(shared), request).await,
+    }
 }
 
 /// What the operator can reach.

@@ -17,6 +17,7 @@ use crate::Config;
 use crate::assets::PackedFiles;
 use crate::config::AdminListen;
 use crate::doors::ice::Gate;
+use crate::doors::peerjs::PeerJs;
 use crate::doors::socketio::Sessions;
 use crate::hub::Hub;
 use crate::ice::{IceOffers, OwnServers};
@@ -110,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) ice: Arc<IceOffers>,
     pub(crate) ice_gate: Gate,
+    pub(crate) peerjs: PeerJs,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Registry,
     pub(crate) sessions: Arc<Sessions>,
@@ -137,6 +139,7 @@ impl Server {
     /// Says which address cannot be had, and what to do.
     pub async fn spawn(config: Config) -> Result<Self, SpawnError> {
         let origins = OriginPolicy::new(&config.origins, config.public_url.as_deref())?;
+        let peerjs = PeerJs::new(&config.peerjs, config.public_url.as_deref())?;
         let (sockets, local) = bind_all(&config.listen)?;
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
         let turn = Turn::spawn(&config.turn)?;
@@ -157,6 +160,7 @@ impl Server {
             hub,
             ice,
             ice_gate: Gate::new(&config.turn.api_tokens),
+            peerjs,
             metrics,
             sessions: Arc::default(),
             packed: PackedFiles::default(),

@@ -1,5 +1,6 @@
 //! From what was typed to what it means: [`Raw`] to [`Config`].
 
+mod peerjs;
 mod turn;
 
 use switchboard_server::Config;
@@ -19,7 +20,7 @@ impl Settings {
     /// # Errors
     /// Every setting that is well-formed and makes no sense.
     pub(crate) fn meaning(&self) -> Result<Config, Invalid> {
-        let Raw { main, limits, turn: _, log: _ } = &self.raw;
+        let Raw { main, limits, peerjs: _, turn: _, log: _ } = &self.raw;
         let mut problems = Vec::new();
         if main.listen.is_empty() {
             problems.push(self.problem("listen", "must name at least one address", "listen = [\"[::]:3000\"]"));
@@ -37,6 +38,7 @@ impl Settings {
         });
         let ice_servers: Vec<IceServer> = ice_servers.collect();
         let turn = self.turn(&mut problems);
+        let peerjs = self.peerjs(&mut problems);
         let config = Config {
             listen: main.listen.iter().map(|address| address.0).collect(),
             admin_listen: self.admin_listen(),
@@ -45,6 +47,7 @@ impl Settings {
             trusted_proxies: main.trusted_proxies.iter().map(|network| network.0).collect(),
             ice_servers,
             turn,
+            peerjs,
             limits: self::limits(limits),
             drain_timeout: main.drain_timeout.0,
         };

@@ -10,6 +10,7 @@ mod layers;
 mod log;
 mod meaning;
 mod net;
+mod peerjs;
 mod problem;
 mod raw;
 mod render;

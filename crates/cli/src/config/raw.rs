@@ -11,6 +11,7 @@ use super::ice::{Credential, IceEntry};
 use super::keys::settings;
 use super::log::{LogFilter, LogFormat};
 use super::net::{AdminAddr, ListenAddr, Network, PageOrigin, PublicUrl};
+use super::peerjs::{Mount, PeerKey};
 use super::secrets::{FilePath, Hidden, TurnUser};
 use super::turn::{MinIntegrity, PlainAddr, PortRange, Realm, RelaySource, TlsAddr, TurnAddr};
 use super::units::{Count, Size, Span};
@@ -44,10 +45,7 @@ settings! {
 
         /// Which pages of other origins may use the server: a list such as `["https://example.org"]`, or `"*"` for all.
         /// Programs that are no browsers are always admitted, for they can claim any origin.
-        origins (flag "origin"): Vec<PageOrigin> = |server| match &server.origins {
-            Origins::Listed(origins) => origins.iter().cloned().map(PageOrigin).collect(),
-            Origins::Any => vec![PageOrigin(PageOrigin::ANY.to_owned())],
-        };
+        origins (flag "origin"): Vec<PageOrigin> = |server| page_origins(&server.origins);
 
         /// Proxies whose word on the client's address (`X-Forwarded-For`) is taken. Limits by address count that one.
         trusted_proxies (flag "trusted-proxy"): Vec<Network> =
@@ -163,6 +161,33 @@ settings! {
         api_tokens: Vec<Hidden> = |_| Vec::new();
     }
 
+    /// Clients of PeerServer, that is npm `peerjs`: give them this server's `host` and `port`, and `path: "/"` (see
+    /// protocol/peerjs.md).
+    struct PeerJs as peerjs, "peerjs" {
+        /// Where PeerJS clients are served: what they give as `path`. `"/"` leaves the page and everything else where it is. An empty
+        /// list is nowhere.
+        paths (flag "peerjs-path"): Vec<Mount> = |server| server.peerjs.paths.iter().cloned().map(Mount).collect();
+
+        /// Which keys clients may give. Those of different keys do not meet.
+        keys (flag "peerjs-key"): Vec<PeerKey> = |server| server.peerjs.keys.iter().cloned().map(PeerKey).collect();
+
+        /// Whether `listAllPeers()` tells every client the ids of all others with its key.
+        allow_discovery: bool = |server| server.peerjs.allow_discovery;
+
+        /// Which pages may be introduced to each other: a list of origins, or `"*"` for all. Those that are listed by name also get
+        /// credentials for STUN and TURN at `/ice`; `"*"` here opens no relay.
+        origins (flag "peerjs-origin"): Vec<PageOrigin> = |server| page_origins(&server.peerjs.origins);
+
+        /// How long messages wait for a client that is not there, before they are sent back.
+        expire_timeout: Span<100, 60_000> = |server| Span(server.peerjs.expire_timeout);
+
+        /// How long a client may give no sign of life before it is dropped.
+        alive_timeout: Span<200, DAY> = |server| Span(server.peerjs.alive_timeout);
+
+        /// PeerJS clients of each key at once; `"none"` is no limit but `limits.connections`.
+        concurrent_limit: Option<Count<1, MANY>> = |server| server.peerjs.concurrent_limit.map(count);
+    }
+
     /// What is logged, to standard error. Messages of peers, session descriptions and credentials never are.
     struct Log as log, "log" {
         /// The shape of log lines: `auto` is text on a terminal and JSON elsewhere.
@@ -246,6 +271,13 @@ settings! {
 /// Used only where there is a certificate.
 fn default_tls_addr() -> SocketAddr {
     SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_TURN_TLS_PORT))
+}
+
+fn page_origins(origins: &Origins) -> Vec<PageOrigin> {
+    match origins {
+        Origins::Listed(origins) => origins.iter().cloned().map(PageOrigin).collect(),
+        Origins::Any => vec![PageOrigin(PageOrigin::ANY.to_owned())],
+    }
 }
 
 fn count<const MIN: u64>(value: u32) -> Count<MIN, MANY> {

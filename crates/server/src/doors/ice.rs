@@ -115,7 +115,9 @@ impl Gate {
 /// Answers a request of `/ice`.
 pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (origin, host) = (request.headers().get(ORIGIN), request.headers().get(HOST));
-    let mut response = if !shared.origins.admits(origin, host) {
+    // The page of a PeerJS client counts only if the operator named its origin: that everybody may be introduced lets nobody relay.
+    let named = origin.is_some_and(|origin| shared.peerjs.names(origin));
+    let mut response = if !named && !shared.origins.admits(origin, host) {
         metrics::count(&shared.metrics.refusals.foreign_origin);
         Refused::ForeignOrigin.response()
     } else if *request.method() == Method::OPTIONS && origin.is_some() {
