@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod peerjs;
 pub mod rooms;
+pub mod star;
 mod text;
 mod time;
 
