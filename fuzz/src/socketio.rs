@@ -199,7 +199,7 @@ impl Run {
         let body = self.fill_in(&body);
         let (core, conn, now) = (&mut self.core, self.conn, self.now);
         let reply = self.session.handle_body(&body, now, |delivery| {
-            let _ = core.handle_message(conn, delivery, now);
+            let _ = delivery.deliver(core, conn, now);
         });
         self.posting = false;
         check_reply(&reply);
@@ -220,7 +220,7 @@ impl Run {
             Err(_) => self.session.handle_binary_frame(socket, self.now),
         };
         if let Some(delivery) = delivery {
-            let _ = self.core.handle_message(self.conn, delivery, self.now);
+            let _ = delivery.deliver(&mut self.core, self.conn, self.now);
         }
     }
 
@@ -276,6 +276,11 @@ impl Run {
                 switchboard_signalling::core::Output::Message { conn, message, .. } if conn == self.conn => {
                     self.session.handle_message(&message);
                 }
+                switchboard_signalling::core::Output::Directory { conn, message } => {
+                    assert_eq!(conn, self.conn, "who holds no name is told of none");
+                    self.session.handle_directory(&message);
+                }
+                switchboard_signalling::core::Output::Probe { .. } => panic!("no name is contested"),
                 switchboard_signalling::core::Output::Message { message, .. } => {
                     let mut json = Vec::new();
                     message.write_json(None, &mut json);

@@ -12,9 +12,11 @@ use serde::Serialize;
 use switchboard_signalling::core::{self, IceSource};
 
 mod peerjs;
+mod star;
 mod turn;
 
 pub use peerjs::{DEFAULT_PEERJS_KEY, InvalidMountPath, MountPath, PEERJS_KEYS, PeerJsConfig, is_peerjs_key};
+pub use star::StarConfig;
 pub use switchboard_signalling::core::Rate;
 pub use turn::{
     DEFAULT_TURN_PORT, DEFAULT_TURN_TLS_PORT, Integrity, PacketIo, RelayAddress, Secret, StaticUser, TlsFiles,
@@ -47,6 +49,8 @@ pub struct Config {
     pub turn: TurnConfig,
     /// The PeerJS dialect.
     pub peerjs: PeerJsConfig,
+    /// webrtc-star, for js-ipfs and js-libp2p pages.
+    pub star: StarConfig,
     /// How much of everything.
     pub limits: Limits,
     /// How long [`Server::shutdown`](crate::Server::shutdown) waits for clients to take their leave. Default: 10 s,
@@ -171,7 +175,8 @@ impl Config {
 impl Config {
     /// How much the directory of names holds, and for how long.
     fn directory(&self) -> core::DirectoryConfig {
-        let default = core::DirectoryConfig::default();
+        let mut default = core::DirectoryConfig::default();
+        self.star.apply(&mut default);
         let clients = self.peerjs.concurrent_limit.unwrap_or(self.limits.connections);
         core::DirectoryConfig {
             peerjs: core::NameLimits { names: clients as usize, ..default.peerjs },
@@ -192,6 +197,7 @@ impl Default for Config {
             ice_servers: Vec::new(),
             turn: TurnConfig::default(),
             peerjs: PeerJsConfig::default(),
+            star: StarConfig::default(),
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
         }

@@ -1,8 +1,9 @@
-//! The Socket.IO door: the rooms sample's protocol for the official clients, versions 1 to 4
-//! (`docs/protocol/socketio.md`).
+//! The Socket.IO door: the rooms sample's protocol (`docs/protocol/socketio.md`) and webrtc-star
+//! (`docs/protocol/webrtc-star.md`) for the official clients, versions 1 to 4. Their events have different names, so one
+//! session can speak both.
 //!
-//! Our own layer of Engine.IO (protocol 3 and 4) and Socket.IO (protocol 4 and 5), as much of them as the rooms protocol
-//! needs: text, one namespace, no acknowledgements of ours, polling and WebSocket with the upgrade from one to the other.
+//! Our own layer of Engine.IO (protocol 3 and 4) and Socket.IO (protocol 4 and 5), as much of them as these two
+//! need: text, one namespace, no acknowledgements of ours, polling and WebSocket with the upgrade from one to the other.
 //! It is deliberately not a Socket.IO server for other programs.
 //!
 //! A shell first reads the [`Query`] of a request. A session that begins as a WebSocket has a [`Link`], owned by whoever
@@ -18,6 +19,7 @@ mod packet;
 mod payload;
 mod script;
 mod session;
+mod star;
 
 pub use event::{Encoded, MalformedEvent, encode};
 pub use handshake::{Fault, Query, Reply, Sid, Transport};
@@ -26,13 +28,41 @@ pub use message::{Kind, MalformedMessage, Message};
 pub use packet::{MalformedPacket, Packet, Protocol};
 pub use payload::{Encoding, MalformedPayload, Packets};
 pub use session::{Output, Session, SocketId};
+pub use star::encode_directory;
 
-use switchboard_wire::rooms::{ClientMessage, DecodeError};
+use switchboard_wire::Instant;
+use switchboard_wire::directory::{self, Malformed};
+use switchboard_wire::rooms::{ClientMessage, DecodeError, ErrorCode};
 
-use crate::core::Closing;
+use crate::core::{Closing, ConnId, Core, Pace};
 
 /// Something for the core: a message of the client's, or why it has no effect.
-pub type Delivery<'a> = Result<ClientMessage<'a>, DecodeError>;
+#[derive(Debug)]
+pub enum Delivery<'a> {
+    /// Of the rooms sample.
+    Rooms(Result<ClientMessage<'a>, DecodeError>),
+    /// Of webrtc-star.
+    Star(Result<directory::Request<'a>, Malformed>),
+}
+
+impl Delivery<'_> {
+    /// Tells the core. Returns when the next message of this connection may be read.
+    pub fn deliver(self, core: &mut Core, conn: ConnId, now: Instant) -> Pace {
+        match self {
+            Self::Rooms(message) => core.handle_message(conn, message, now),
+            Self::Star(request) => core.handle_directory(conn, request, now),
+        }
+    }
+
+    /// Takes the events of webrtc-star for unknown ones, where it is switched off.
+    #[must_use]
+    pub fn without_star(self) -> Self {
+        match self {
+            Self::Rooms(message) => Self::Rooms(message),
+            Self::Star(_) => event::refused(ErrorCode::UnknownType, event::UNKNOWN),
+        }
+    }
+}
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -5,8 +5,12 @@
 use std::time::Duration;
 
 use switchboard_signalling::socketio::limits::{MAX_PAYLOAD, PACKET_BYTES, PACKETS_PER_PAYLOAD, WAITING_BYTES};
-use switchboard_signalling::socketio::{CloseReason, Fault, Output, Protocol, Query, Reply, Session, Sid, SocketId};
-use switchboard_wire::rooms::{ErrorCode, IceServers, Limits, Request, ServerMessage, Signal, SignalKind, Welcome};
+use switchboard_signalling::socketio::{
+    CloseReason, Delivery, Fault, Output, Protocol, Query, Reply, Session, Sid, SocketId,
+};
+use switchboard_wire::rooms::{
+    ClientMessage, ErrorCode, IceServers, Limits, Request, ServerMessage, Signal, SignalKind, Welcome,
+};
 use switchboard_wire::{Instant, PeerId};
 
 const PEER: &str = "AAAAAAAAAAAAAAAAAAAA";
@@ -100,7 +104,8 @@ impl World {
         self.session.handle_post(false).expect("the POST is taken");
         let mut delivered = Vec::new();
         let reply = self.session.handle_body(body.as_ref(), self.now, |delivery| {
-            delivered.push(delivery.err().map(|error| error.code));
+            let Delivery::Rooms(message) = delivery else { panic!("of another dialect: {delivery:?}") };
+            delivered.push(message.err().map(|error| error.code));
         });
         (reply, delivered)
     }
@@ -387,8 +392,10 @@ fn version_1_on_polling_is_understood_beyond_ascii() {
         world.session.handle_post(false).expect("a POST");
         let mut heard = Vec::new();
         let body = format!("{}:{text}", text.encode_utf16().count());
-        world.session.handle_body(body.as_bytes(), world.now, |delivery| match delivery.expect("in order").request {
-            Request::Signal { data, .. } => heard.push(data.get().to_owned()),
+        world.session.handle_body(body.as_bytes(), world.now, |delivery| match delivery {
+            Delivery::Rooms(Ok(ClientMessage { request: Request::Signal { data, .. }, .. })) => {
+                heard.push(data.get().to_owned());
+            }
             other => panic!("{other:?}"),
         });
         assert_eq!(heard, ["\"Žluťoučký 😀\""]);

@@ -4,7 +4,7 @@ mod peerjs;
 mod turn;
 
 use switchboard_server::Config;
-use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate};
+use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate, StarConfig};
 
 use super::Settings;
 use super::ice::{Credential, IceEntry};
@@ -20,7 +20,7 @@ impl Settings {
     /// # Errors
     /// Every setting that is well-formed and makes no sense.
     pub(crate) fn meaning(&self) -> Result<Config, Invalid> {
-        let Raw { main, limits, peerjs: _, turn: _, log: _ } = &self.raw;
+        let Raw { main, limits, star, peerjs: _, turn: _, log: _ } = &self.raw;
         let mut problems = Vec::new();
         if main.listen.is_empty() {
             problems.push(self.problem("listen", "must name at least one address", "listen = [\"[::]:3000\"]"));
@@ -48,6 +48,7 @@ impl Settings {
             ice_servers,
             turn,
             peerjs,
+            star: self::star(star),
             limits: self::limits(limits),
             drain_timeout: main.drain_timeout.0,
         };
@@ -97,6 +98,19 @@ fn limits(raw: &raw::Limits) -> Limits {
         heartbeat_timeout: raw.heartbeat_timeout.0,
         header_timeout: raw.header_timeout.0,
         body_timeout: raw.body_timeout.0,
+    }
+}
+
+fn star(raw: &raw::Star) -> StarConfig {
+    StarConfig {
+        enabled: raw.enabled,
+        announce_interval: raw.announce_interval.0,
+        announce_most: index(raw.announce_most),
+        announce_again: index(raw.announce_again),
+        announce_rate: narrow(raw.announce_rate),
+        addresses: index(raw.addresses),
+        addresses_per_socket: index(raw.addresses_per_socket),
+        sockets_per_address: index(raw.sockets_per_address),
     }
 }
 

@@ -188,6 +188,37 @@ settings! {
         concurrent_limit: Option<Count<1, MANY>> = |server| server.peerjs.concurrent_limit.map(count);
     }
 
+    /// webrtc-star, the signalling of js-ipfs and js-libp2p pages, at `/socket.io` and `/socket.io-next`. Pages of other origins
+    /// need `origins`.
+    struct Star as star, "star" {
+        /// Whether it is spoken here.
+        enabled: bool = |server| server.star.enabled;
+
+        /// How often a peer is told of others. Each is told at another moment.
+        announce_interval: Span<100, DAY> = |server| Span(server.star.announce_interval);
+
+        /// Addresses that a peer is told at a time, and peers that hear of a newcomer at once. Among more, each gets those that
+        /// are new to it and a random choice of the rest.
+        announce_most: Count<1, 10_000> = |server| size(server.star.announce_most);
+
+        /// Addresses that a peer is told again, if there are so many that it has heard of already: messages get lost, and
+        /// clients forget.
+        announce_again: Count<0, 10_000> = |server| size(server.star.announce_again);
+
+        /// Announcements of newcomers a second that are made at once, in all; the others wait for the next interval. 0 is no
+        /// limit.
+        announce_rate: Count<0, MANY> = |server| count(server.star.announce_rate);
+
+        /// Addresses in all.
+        addresses: Count<1, MANY> = |server| size(server.star.addresses);
+
+        /// Addresses of one socket.
+        addresses_per_socket: Count<1, 1_000> = |server| size(server.star.addresses_per_socket);
+
+        /// Sockets of one address. One more takes the place of the oldest.
+        sockets_per_address: Count<1, 1_000> = |server| size(server.star.sockets_per_address);
+    }
+
     /// What is logged, to standard error. Messages of peers, session descriptions and credentials never are.
     struct Log as log, "log" {
         /// The shape of log lines: `auto` is text on a terminal and JSON elsewhere.

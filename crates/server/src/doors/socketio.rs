@@ -1,4 +1,5 @@
-//! The rooms sample over Socket.IO (`docs/protocol/socketio.md`): the requests and WebSockets of its official clients.
+//! The rooms sample (`docs/protocol/socketio.md`) and webrtc-star (`docs/protocol/webrtc-star.md`) over Socket.IO: the
+//! requests and WebSockets of the official clients.
 //!
 //! What they mean is decided by [`switchboard_signalling::socketio`]; this door carries it out.
 
@@ -19,13 +20,14 @@ use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use rand::Rng as _;
-use switchboard_signalling::core::{ClientAddr, Refusal};
-use switchboard_signalling::socketio::{Fault, Protocol, Query, Sid, Transport};
+use switchboard_signalling::core::{ClientAddr, ConnId, Pace, Refusal};
+use switchboard_signalling::socketio::{Delivery, Fault, Protocol, Query, Sid, Transport};
 use switchboard_wire::rooms::Dialect;
 
 use super::rooms::{not_claimable, refuse_client, refuse_handshake};
 use crate::client_addr::client_addr;
 use crate::http::{Handoff, Peer};
+use crate::hub::Hub;
 use crate::metrics;
 use crate::server::Shared;
 use crate::websocket::handshake;
@@ -158,6 +160,14 @@ where
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().extend(accepted);
     response
+}
+
+/// Tells the hub what a client said. The caller flushes when it has no more.
+fn tell(hub: &Hub, conn: ConnId, delivery: Delivery<'_>, star: bool, now: Instant) -> Pace {
+    match if star { delivery } else { delivery.without_star() } {
+        Delivery::Rooms(message) => hub.message(conn, message, now),
+        Delivery::Star(request) => hub.directory(conn, request, now),
+    }
 }
 
 /// An id that nobody can guess: the generator is seeded by the operating system and cryptographic.

@@ -1,4 +1,5 @@
-//! The rooms sample's events, to and from the core's vocabulary (`docs/protocol/socketio.md`).
+//! The rooms sample's events, to and from the core's vocabulary (`docs/protocol/socketio.md`); those of webrtc-star are
+//! recognised here and read by [`super::star`].
 //!
 //! Payloads pass byte for byte: they are checked to be JSON, because broken JSON would break the receiver's session, and
 //! not looked at otherwise.
@@ -9,18 +10,21 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use switchboard_wire::PeerId;
 use switchboard_wire::rooms::{
     ClientMessage, DecodeError, ErrorCode, GoodbyeCode, IfMissing, Request, ServerMessage, Signal, SignalKind,
 };
+use switchboard_wire::{PeerId, RoomId};
 
 use super::handshake::{self, Sid};
 use super::packet::Protocol;
-use super::{Delivery, Transport};
+use super::{Delivery, Transport, star};
 
 /// Names that belong to the clients' own machinery; the original ends a session that sends one.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+/// What is said of an event that nobody handles.
+pub(super) const UNKNOWN: &str = "There is no event of this name.";
 
 /// JSON that is no event: the client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +48,11 @@ fn name(kind: SignalKind) -> &'static str {
 /// # Errors
 /// What is no event ends the session.
 pub(super) fn decode(json: &str) -> Result<Delivery<'_>, MalformedEvent> {
-    match relayed(json) {
-        Some(request) => Ok(Ok(plain(request))),
+    if let Some(request) = relayed(json) {
+        return Ok(Delivery::Rooms(Ok(plain(request))));
+    }
+    match star::relayed(json) {
+        Some(delivery) => Ok(delivery),
         None => Arguments::read(json)?.delivery(),
     }
 }
@@ -76,7 +83,7 @@ pub(super) fn hello() -> ClientMessage<'static> {
 
 /// A packet that has no effect and is answered by the core.
 pub(super) fn refused(code: ErrorCode, message: &'static str) -> Delivery<'static> {
-    Err(DecodeError { code, message: Cow::Borrowed(message), reference: None })
+    Delivery::Rooms(Err(DecodeError { code, message: Cow::Borrowed(message), reference: None }))
 }
 
 /// An event's name and its first two arguments; further ones are skipped, as the sample's handlers do.
@@ -99,20 +106,24 @@ impl<'a> Arguments<'a> {
             "rtc-offer" => Ok(self.signal(SignalKind::Offer)),
             "rtc-answer" => Ok(self.signal(SignalKind::Answer)),
             "ice-candidate" => Ok(self.signal(SignalKind::Candidate)),
-            "create-room" => Ok(Ok(plain(Request::Join { room: None, if_missing: IfMissing::New }))),
-            "join-room" => {
-                let room = self.first.and_then(string).and_then(|room| room.parse().ok());
-                Ok(Ok(plain(Request::Join { room, if_missing: IfMissing::New })))
-            }
+            "create-room" => Ok(self.join(None)),
+            "join-room" => Ok(self.join(self.first.and_then(string).and_then(|room| room.parse().ok()))),
             reserved if RESERVED.contains(&reserved) => Err(MalformedEvent),
-            _ => Ok(refused(ErrorCode::UnknownType, "The rooms sample has no event of this name.")),
+            other => Ok(star::read(other, self.first).unwrap_or_else(|| refused(ErrorCode::UnknownType, UNKNOWN))),
         }
+    }
+
+    fn join(&self, room: Option<RoomId>) -> Delivery<'a> {
+        Delivery::Rooms(Ok(plain(Request::Join { room, if_missing: IfMissing::New })))
     }
 
     fn signal(&self, kind: SignalKind) -> Delivery<'a> {
         let to = self.first.and_then(string).and_then(|to| to.parse().ok());
         match to {
-            Some(to) => Ok(plain(Request::Signal { kind, to, data: self.second.unwrap_or(RawValue::NULL) })),
+            Some(to) => {
+                let data = self.second.unwrap_or(RawValue::NULL);
+                Delivery::Rooms(Ok(plain(Request::Signal { kind, to, data })))
+            }
             None => refused(ErrorCode::BadMessage, "The event's first argument is the addressee's socket id."),
         }
     }
@@ -257,7 +268,6 @@ fn write_goodbye(code: GoodbyeCode, out: &mut Vec<u8>) -> Encoded {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use switchboard_wire::RoomId;
     use switchboard_wire::rooms::{Dialect, IceServers, LeaveReason, Member};
 
     use super::*;
@@ -270,7 +280,7 @@ mod tests {
 
     fn signal(json: &str) -> (SignalKind, String) {
         match decode(json) {
-            Ok(Ok(ClientMessage { request: Request::Signal { kind, to, data }, reference: None })) => {
+            Ok(Delivery::Rooms(Ok(ClientMessage { request: Request::Signal { kind, to, data }, reference: None }))) => {
                 assert_eq!(to, peer());
                 (kind, data.get().to_owned())
             }
@@ -280,7 +290,10 @@ mod tests {
 
     fn room(json: &str) -> Option<RoomId> {
         match decode(json) {
-            Ok(Ok(ClientMessage { request: Request::Join { room, if_missing: IfMissing::New }, .. })) => room,
+            Ok(Delivery::Rooms(Ok(ClientMessage {
+                request: Request::Join { room, if_missing: IfMissing::New },
+                ..
+            }))) => room,
             other => panic!("{json}: {other:?}"),
         }
     }
@@ -317,7 +330,10 @@ mod tests {
 
     #[test]
     fn has_no_effect_for_unknown_events_and_missing_addressees() {
-        let code = |json: &str| decode(json).expect(json).expect_err(json).code;
+        let code = |json: &str| match decode(json) {
+            Ok(Delivery::Rooms(Err(error))) => error.code,
+            other => panic!("{json}: {other:?}"),
+        };
         assert_eq!(code(r#"["dance",{"a":1}]"#), ErrorCode::UnknownType);
         assert_eq!(code("[7,1]"), ErrorCode::UnknownType);
         assert_eq!(code(r#"["rtc-offer"]"#), ErrorCode::BadMessage);
@@ -407,7 +423,7 @@ mod tests {
             let event = format!(r#"["rtc-offer","{PEER}",{payload}]"#);
             let long = Arguments::read(&event).and_then(|arguments| arguments.delivery());
             if let Some(Request::Signal { data, .. }) = relayed(&event) {
-                let Ok(Ok(ClientMessage { request: Request::Signal { data: by_serde, .. }, .. })) = long else {
+                let Ok(Delivery::Rooms(Ok(ClientMessage { request: Request::Signal { data: by_serde, .. }, .. }))) = long else {
                     panic!("{event}")
                 };
                 prop_assert_eq!(data.get(), by_serde.get());

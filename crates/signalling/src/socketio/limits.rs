@@ -6,7 +6,8 @@ use std::time::Duration;
 /// Largest body of a POST in bytes, told to the client in the handshake (`maxPayload`).
 pub const MAX_PAYLOAD: usize = 1_000_000;
 
-/// Largest packet in bytes: what one message of the rooms protocol may have.
+/// Largest packet in bytes: what one message of the rooms protocol may have. A session description of
+/// webrtc-star, with all its candidates, takes a tenth of it.
 pub const PACKET_BYTES: usize = switchboard_wire::limits::MESSAGE_BYTES;
 
 /// Most packets in one POST: far above what a burst of candidates makes, and at two bytes each a twenty-fifth of what

@@ -141,7 +141,7 @@ impl Link {
         self.handle_packet(Packet::decode(text)?, now)
     }
 
-    /// Takes one binary frame of the client's, which nothing in the rooms protocol has: the core answers with an error.
+    /// Takes one binary frame of the client's, which none of the protocols has: the core answers with an error.
     ///
     /// # Errors
     /// The session is over.
@@ -217,7 +217,7 @@ impl Link {
         match (self.protocol, self.phase) {
             (Protocol::V4, Phase::Expected { .. }) => {
                 self.phase = Phase::Connected;
-                Ok(Received::Deliver(Ok(event::hello())))
+                Ok(Received::Deliver(Delivery::Rooms(Ok(event::hello()))))
             }
             (Protocol::V4, Phase::Connected) => Err(CloseReason::Malformed),
             (Protocol::V3, Phase::Expected { .. } | Phase::Connected) => Ok(Received::Nothing),
@@ -228,7 +228,7 @@ impl Link {
         match self.phase {
             Phase::Connected => Ok(Received::Deliver(event::refused(
                 ErrorCode::BinaryFrame,
-                "Binary data has no place in the rooms protocol; send JSON.",
+                "Binary data has no place here; send JSON.",
             ))),
             Phase::Expected { .. } => Err(CloseReason::Malformed),
         }
@@ -304,7 +304,7 @@ mod tests {
 
     fn connected(now: Instant) -> Link {
         let (mut link, _) = Link::open(Protocol::V4, sid(), now);
-        assert!(matches!(link.handle_frame("40", now), Ok(Received::Deliver(Ok(_)))));
+        assert!(matches!(link.handle_frame("40", now), Ok(Received::Deliver(Delivery::Rooms(Ok(_))))));
         link
     }
 
@@ -335,10 +335,15 @@ mod tests {
         let now = Instant::now();
         let mut link = connected(now);
         let received = link.handle_frame(r#"420["join-room","aUa62LD8NZ",7]"#, now);
-        let Ok(Received::Deliver(Ok(ClientMessage { request, .. }))) = received else { panic!("{received:?}") };
+        let Ok(Received::Deliver(Delivery::Rooms(Ok(ClientMessage { request, .. })))) = received else {
+            panic!("{received:?}")
+        };
         let Request::Join { room: Some(room), if_missing: IfMissing::New } = request else { panic!("{request:?}") };
         assert_eq!(room.as_str(), "aUa62LD8NZ");
-        assert!(matches!(link.handle_frame(r#"42/,["create-room"]"#, now), Ok(Received::Deliver(Ok(_)))));
+        assert!(matches!(
+            link.handle_frame(r#"42/,["create-room"]"#, now),
+            Ok(Received::Deliver(Delivery::Rooms(Ok(_))))
+        ));
         assert!(matches!(link.handle_frame("431[]", now), Ok(Received::Nothing)));
     }
 
@@ -376,7 +381,7 @@ mod tests {
         let now = Instant::now();
         let mut link = connected(now);
         let refused = |received: Result<Received<'_>, CloseReason>| match received {
-            Ok(Received::Deliver(Err(error))) => error.code,
+            Ok(Received::Deliver(Delivery::Rooms(Err(error)))) => error.code,
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(link.handle_binary_frame(now)), ErrorCode::BinaryFrame);

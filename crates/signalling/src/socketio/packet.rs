@@ -1,6 +1,6 @@
 //! One Engine.IO packet: a digit for the type, then text (Engine.IO protocol 3 and 4, "Packet encoding").
 //!
-//! Binary data is deliberately not decoded: nothing in the rooms protocol has any.
+//! Binary data is deliberately not decoded: no protocol that is spoken here has any.
 
 /// The version of Engine.IO that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,8 +9,8 @@ mod upgrade;
 
 use std::collections::VecDeque;
 
-use switchboard_wire::Instant;
 use switchboard_wire::rooms::{ClientMessage, ServerMessage};
+use switchboard_wire::{Instant, directory};
 
 use super::event::{self, Encoded};
 use super::handshake::{Fault, Query, Reply, Sid, Transport, write_open};
@@ -18,7 +18,7 @@ use super::limits::{LAST_POLL, UPGRADE_POLL};
 use super::link::{Link, Received};
 use super::packet::{Packet, Protocol};
 use super::payload::decode_again;
-use super::{CloseReason, Delivery};
+use super::{CloseReason, Delivery, encode_directory};
 use polling::Polling;
 use upgrade::Probe;
 
@@ -265,7 +265,7 @@ impl Session {
         }
     }
 
-    /// Takes a binary frame, which nothing in the rooms protocol has.
+    /// Takes a binary frame, which no protocol spoken here has.
     pub fn handle_binary_frame(&mut self, socket: SocketId, now: Instant) -> Option<Delivery<'static>> {
         match &self.state {
             State::WebSocket(current) if *current == socket => {
@@ -312,6 +312,12 @@ impl Session {
             Encoded::Nothing => {}
             Encoded::Frame | Encoded::TwoFrames { .. } => self.send_packet(packet),
         }
+    }
+
+    /// Takes what the core's directory says, in every state; all of it goes with one answer to a GET.
+    pub fn handle_directory(&mut self, message: &directory::Message) {
+        encode_directory(message, |packet| self.queue_packet(packet.to_vec()));
+        self.flush();
     }
 
     /// Learns that the core ended the session: what waits is still written.
@@ -392,12 +398,18 @@ impl Session {
     }
 
     fn send_packet(&mut self, text: Vec<u8>) {
+        self.queue_packet(text);
+        self.flush();
+    }
+
+    fn queue_packet(&mut self, text: Vec<u8>) {
         match &mut self.state {
             State::WebSocket(socket) => self.outputs.push_back(Output::Frame { socket: *socket, text }),
-            State::Polling(polling) | State::Probing { polling, .. } => match polling.push(text) {
-                Ok(()) => self.flush(),
-                Err(reason) => self.close(reason),
-            },
+            State::Polling(polling) | State::Probing { polling, .. } => {
+                if let Err(reason) = polling.push(text) {
+                    self.close(reason);
+                }
+            }
             State::Leaving { .. } | State::Closed => {}
         }
     }

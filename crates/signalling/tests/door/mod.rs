@@ -103,6 +103,13 @@ impl Door {
                             tab.session.handle_message(&message);
                         }
                     }
+                    CoreOutput::Directory { conn, message } => {
+                        if let Some(tab) = self.tabs.iter_mut().find(|tab| tab.conn == conn) {
+                            tab.session.handle_directory(&message);
+                        }
+                    }
+                    // No name of these clients is contested.
+                    CoreOutput::Probe { conn } => panic!("a probe of {conn:?}"),
                     CoreOutput::Close { conn, .. } => {
                         let now = self.now;
                         if let Some(tab) = self.tabs.iter_mut().find(|tab| tab.conn == conn) {
@@ -172,7 +179,7 @@ impl Door {
         }
         let core = &mut self.core;
         let reply = self.tabs[tab].session.handle_body(body, now, |delivery| {
-            let _ = core.handle_message(conn, delivery, now);
+            let _ = delivery.deliver(core, conn, now);
         });
         self.drain();
         reply
@@ -195,7 +202,7 @@ impl Door {
     pub fn frame(&mut self, tab: T, socket: SocketId, text: &str) {
         let (conn, now) = (self.tabs[tab].conn, self.now);
         if let Some(delivery) = self.tabs[tab].session.handle_frame(socket, text, now) {
-            let _ = self.core.handle_message(conn, delivery, now);
+            let _ = delivery.deliver(&mut self.core, conn, now);
         }
         self.drain();
     }

@@ -132,6 +132,8 @@ impl World {
                     assert!(!self.closed.contains_key(&conn), "a message after the close: {message:?}");
                     self.inboxes.entry(conn).or_default().push(message);
                 }
+                Output::Directory { conn, message } => panic!("{conn:?} holds no name: {message:?}"),
+                Output::Probe { conn } => panic!("{conn:?} holds no name"),
                 Output::Close { conn, code } => assert_eq!(self.closed.insert(conn, code), None, "closed twice"),
             }
         }

@@ -67,6 +67,11 @@ impl<'a> Handshake<'a> {
         if self.answer { &self.source } else { &self.destination }
     }
 
+    /// As [`Self::to`], without a copy.
+    pub fn into_to(self) -> Cow<'a, str> {
+        if self.answer { self.source } else { self.destination }
+    }
+
     /// Whether it is for who began the exchange. Nobody is told of an answer that cannot be delivered.
     pub fn is_answer(&self) -> bool {
         self.answer
@@ -172,7 +177,8 @@ mod tests {
     use super::*;
 
     /// What a client of 2021 sends, with the line breaks of a session description.
-    const OFFER: &str = r#"{"intentId":"8c1z", "srcMultiaddr":"/a","dstMultiaddr":"/b","signal":{"type":"offer","sdp":"v=0\r\n"}}"#;
+    const OFFER: &str =
+        r#"{"intentId":"8c1z", "srcMultiaddr":"/a","dstMultiaddr":"/b","signal":{"type":"offer","sdp":"v=0\r\n"}}"#;
 
     fn text(packet: Vec<u8>) -> String {
         String::from_utf8(packet).expect("text")

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use switchboard_signalling::core::{Closing, ConnId};
-use switchboard_signalling::socketio::{CloseReason, Encoded, Link, Opening, Protocol, Received, encode};
+use switchboard_signalling::socketio::{
+    CloseReason, Encoded, Link, Opening, Protocol, Received, encode, encode_directory,
+};
+use switchboard_wire::directory;
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 use tokio::net::TcpStream;
@@ -55,7 +58,8 @@ fn connect(
     let conn = admission.attach(line.clone()).ok()?;
     let now = Instant::now();
     let (link, opening) = Link::open(protocol, super::random_sid(), now);
-    let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link };
+    let star = shared.config.star.enabled;
+    let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link, star };
     match opening {
         Opening::Send(text) => handler.line.mailbox.send_text(&text),
         Opening::Greet(hello) => {
@@ -87,6 +91,18 @@ pub(super) fn queue(mailbox: &Mailbox, protocol: Protocol, message: &ServerMessa
     })
 }
 
+/// Queues what the directory says as the frames of a WebSocket session: a digest of hundreds of names is one write.
+pub(super) fn queue_directory(mailbox: &Mailbox, message: &directory::Message) -> Queued {
+    TEXT.with_borrow_mut(|frames| {
+        frames.clear();
+        encode_directory(message, |packet| frame::encode(Opcode::Text, packet, frames));
+        if frames.is_empty() {
+            return Queued::Quiet;
+        }
+        mailbox.queue(frames.len(), |out| out.extend_from_slice(frames))
+    })
+}
+
 /// Closes a session's WebSocket as the original does: without a reason.
 pub(super) fn finish(mailbox: &Mailbox) -> Queued {
     mailbox.finish(|out| frame::encode(Opcode::Close, b"", out))
@@ -102,6 +118,10 @@ struct LinkLine {
 impl Line for LinkLine {
     fn deliver(&self, message: &ServerMessage, _reference: Option<&Reference>) -> Queued {
         queue(&self.mailbox, self.protocol, message)
+    }
+
+    fn deliver_directory(&self, message: &directory::Message) -> Queued {
+        queue_directory(&self.mailbox, message)
     }
 
     fn close(&self, _code: GoodbyeCode) -> Queued {
@@ -124,6 +144,8 @@ struct LinkHandler {
     conn: ConnId,
     line: Arc<LinkLine>,
     link: Link,
+    /// Whether webrtc-star is spoken here.
+    star: bool,
 }
 
 impl LinkHandler {
@@ -149,7 +171,7 @@ impl Handler for LinkHandler {
         };
         match received {
             Ok(Received::Nothing) => Next::ReadOn,
-            Ok(Received::Deliver(delivery)) => self.hub.message(self.conn, delivery, now).into(),
+            Ok(Received::Deliver(delivery)) => super::tell(&self.hub, self.conn, delivery, self.star, now).into(),
             Ok(Received::Answer(answer)) => {
                 self.line.mailbox.send_text_with(|out| answer.write_to(out));
                 Next::ReadOn

@@ -13,6 +13,7 @@ use switchboard_signalling::core::{ClientAddr, ConnId, Pace};
 use switchboard_signalling::socketio::{
     CloseReason, Delivery, Fault, Output, Protocol, Query, Reply, Session, Sid, SocketId,
 };
+use switchboard_wire::directory;
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 use tokio::sync::oneshot;
 
@@ -22,7 +23,7 @@ use crate::hub::{self, Admission, AlreadyClosed, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::frame::{self, Opcode};
-use inbox::Inbox;
+use inbox::{Inbox, Letter};
 
 /// A session and what carries it.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct PollingSession {
     /// Who began it.
     from: ClientAddr,
     binds_address: bool,
+    /// Whether webrtc-star is spoken here.
+    star: bool,
     /// Weak, like `sessions`: both hold sessions.
     hub: Weak<Hub>,
     sessions: Weak<Sessions>,
@@ -80,6 +83,7 @@ impl PollingSession {
             conn: admission.conn(),
             from,
             binds_address: state.session.binds_address(),
+            star: shared.config.star.enabled,
             hub: Arc::downgrade(&shared.hub),
             sessions: Arc::downgrade(&shared.sessions),
             state: Mutex::new(state),
@@ -91,7 +95,7 @@ impl PollingSession {
         shared.sessions.register(sid, this.clone());
         if let Some(hello) = hello {
             // The first message of a connection is never held back.
-            let _ = this.say(Ok(hello), now);
+            let _ = this.say(Delivery::Rooms(Ok(hello)), now);
         }
         this.act(|_| ());
         hub::flush();
@@ -245,7 +249,8 @@ impl PollingSession {
 
     /// Tells the core what the client said. The caller flushes the hub.
     fn say(&self, delivery: Delivery<'_>, now: Instant) -> Pace {
-        self.hub.upgrade().map(|hub| hub.message(self.conn, delivery, now)).unwrap_or_default()
+        let hub = self.hub.upgrade();
+        hub.map(|hub| super::tell(&hub, self.conn, delivery, self.star, now)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -264,6 +269,10 @@ impl Line for PollingSession {
         self.inbox.deliver(message)
     }
 
+    fn deliver_directory(&self, message: &directory::Message) -> Queued {
+        self.inbox.deliver_directory(message)
+    }
+
     fn close(&self, _code: GoodbyeCode) -> Queued {
         self.inbox.dismiss()
     }
@@ -279,8 +288,11 @@ impl Line for PollingSession {
         let mut aftermath = Aftermath::default();
         let mut state = self.lock();
         while let Some(batch) = self.inbox.take() {
-            for message in &batch.messages {
-                state.session.handle_message(message);
+            for letter in &batch.letters {
+                match letter {
+                    Letter::Rooms(message) => state.session.handle_message(message),
+                    Letter::Star(message) => state.session.handle_directory(message),
+                }
                 self.carry_out(&mut state, &mut aftermath);
             }
             if batch.dismissed {

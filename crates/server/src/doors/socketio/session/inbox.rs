@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use switchboard_signalling::socketio::Protocol;
+use switchboard_wire::directory;
 use switchboard_wire::rooms::ServerMessage;
 
 use super::link;
@@ -21,9 +22,16 @@ pub(super) struct Inbox {
     state: Mutex<State>,
 }
 
+/// One message of the core's.
+#[derive(Debug)]
+pub(super) enum Letter {
+    Rooms(ServerMessage),
+    Star(directory::Message),
+}
+
 #[derive(Debug, Default)]
 struct State {
-    messages: Vec<ServerMessage>,
+    letters: Vec<Letter>,
     bytes: usize,
     dismissed: bool,
     /// Somebody took messages that the session has not seen yet.
@@ -35,7 +43,7 @@ struct State {
 /// What is to be told to the session.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) messages: Vec<ServerMessage>,
+    pub(super) letters: Vec<Letter>,
     /// The core closed the connection after them.
     pub(super) dismissed: bool,
 }
@@ -47,22 +55,44 @@ impl Inbox {
 
     /// Takes a message from the hub.
     pub(super) fn deliver(&self, message: &ServerMessage) -> Queued {
-        let mut state = self.lock();
-        if let Some(mailbox) = &state.direct
-            && state.is_idle()
-        {
-            return link::queue(mailbox, self.protocol, message);
-        }
         let bytes = match message {
             ServerMessage::Signal(signal) => signal.data.get().len(),
             _ => 0,
         };
-        if state.bytes + bytes > self.limit || state.messages.len() >= MESSAGES {
+        let direct = |mailbox: &Mailbox| link::queue(mailbox, self.protocol, message);
+        self.take_in(bytes, || Letter::Rooms(message.clone()), direct)
+    }
+
+    /// Takes a message of the directory from the hub.
+    pub(super) fn deliver_directory(&self, message: &directory::Message) -> Queued {
+        let bytes = match message {
+            directory::Message::Text(text) | directory::Message::Absent { text, .. } => text.len(),
+            directory::Message::Known(names) => names.iter().map(|name| name.len()).sum(),
+            directory::Message::Held { .. } | directory::Message::Expired { .. } | directory::Message::Refused(_) => 0,
+        };
+        let direct = |mailbox: &Mailbox| link::queue_directory(mailbox, message);
+        self.take_in(bytes, || Letter::Star(message.clone()), direct)
+    }
+
+    /// Puts a letter behind the others, or past them if there are none and the session needs not see it.
+    fn take_in(
+        &self,
+        bytes: usize,
+        letter: impl FnOnce() -> Letter,
+        direct: impl FnOnce(&Mailbox) -> Queued,
+    ) -> Queued {
+        let mut state = self.lock();
+        if let Some(mailbox) = &state.direct
+            && state.is_idle()
+        {
+            return direct(mailbox);
+        }
+        if state.bytes + bytes > self.limit || state.letters.len() >= MESSAGES {
             return Queued::Overflow;
         }
         let first = state.is_idle();
         state.bytes += bytes;
-        state.messages.push(message.clone());
+        state.letters.push(letter());
         if first { Queued::First } else { Queued::Quiet }
     }
 
@@ -77,11 +107,9 @@ impl Inbox {
     /// What has come since the last time; called with the session's lock held, until there is nothing.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut state = self.lock();
-        state.busy = !state.messages.is_empty() || state.dismissed;
+        state.busy = !state.letters.is_empty() || state.dismissed;
         state.bytes = 0;
-        state
-            .busy
-            .then(|| Batch { messages: mem::take(&mut state.messages), dismissed: mem::take(&mut state.dismissed) })
+        state.busy.then(|| Batch { letters: mem::take(&mut state.letters), dismissed: mem::take(&mut state.dismissed) })
     }
 
     /// From now on, what finds the inbox empty goes to this WebSocket.
@@ -111,6 +139,6 @@ impl Inbox {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.messages.is_empty() && !self.dismissed && !self.busy
+        self.letters.is_empty() && !self.dismissed && !self.busy
     }
 }
