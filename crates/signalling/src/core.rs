@@ -38,6 +38,7 @@ pub use pace::Pace;
 pub use stats::{ByDialect, Stats};
 
 use address::Addresses;
+use directory::{Directory, Holding};
 use greeting::Hello;
 use pace::Meter;
 use peer::Peer;
@@ -49,6 +50,10 @@ const MALFORMED_COST: u32 = 10;
 
 /// How long a sender must keep within its rate before it is told again that it does not.
 const SLOW_MEMORY: Duration = Duration::from_secs(10);
+
+/// Most digests in one turn of [`Core::handle_timeout`], so that what comes in meanwhile waits no longer than it takes to
+/// write these: a few milliseconds for 25 KiB each.
+const DIGESTS_AT_ONCE: usize = 32;
 
 /// Names one connection for as long as the core lives; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +140,8 @@ struct Connection {
     /// Until when the peer is known to have been too fast; it is told so once for each such time.
     slow_until: Option<Instant>,
     state: Standing,
+    /// Its names.
+    holding: Holding,
 }
 
 /// Whether a connection has said who it is.
@@ -142,6 +149,8 @@ struct Connection {
 enum Standing {
     /// It must say hello before `deadline`.
     Expected { deadline: Instant },
+    /// It holds names, or did, or passed texts on, and need not say hello.
+    Introduced,
     /// It speaks for `peer`.
     Greeted {
         peer: PeerId,
@@ -168,6 +177,7 @@ pub struct Core {
     addresses: Addresses,
     peers: HashMap<PeerId, Peer>,
     rooms: HashMap<RoomId, Room>,
+    directory: Directory,
     meter: Meter,
     timers: Timers,
     outputs: VecDeque<Output>,
@@ -187,6 +197,7 @@ impl Core {
             addresses: Addresses::default(),
             peers: HashMap::new(),
             rooms: HashMap::new(),
+            directory: Directory::default(),
             meter: Meter::default(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
@@ -216,7 +227,8 @@ impl Core {
         let deadline = now + self.config.greeting_timeout(dialect);
         self.timers.set(deadline, Timer::Greeting(conn));
         let state = Standing::Expected { deadline };
-        let connection = Connection { address, host, dialect, meter: Meter::default(), slow_until: None, state };
+        let (meter, slow_until, holding) = (Meter::default(), None, Holding::default());
+        let connection = Connection { address, host, dialect, meter, slow_until, state, holding };
         self.connections.insert(conn, connection);
         self.stats.connections[dialect] += 1;
         self.stats.connected_total[dialect] += 1;
@@ -266,6 +278,8 @@ impl Core {
                 }
                 peer
             }
+            // Its dialect has no such requests.
+            Standing::Introduced => return,
             Standing::Expected { deadline } => {
                 let deadline = *deadline;
                 match request {
@@ -315,13 +329,23 @@ impl Core {
         }
     }
 
-    /// Does what is due: places held too long, hellos that never came, credentials that age.
+    /// Does what is due: places held too long, hellos that never came, credentials that age, names told and texts
+    /// expired; not everything at once if that is a lot, and then [`Self::poll_timeout`] is due still.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(timer) = self.timers.pop_due(now) {
+        let mut digests = 0;
+        while digests < DIGESTS_AT_ONCE
+            && let Some(timer) = self.timers.pop_due(now)
+        {
             match timer {
                 Timer::Greeting(conn) => self.dismiss(conn, GoodbyeCode::HelloTimeout, None),
                 Timer::Grace(peer) => self.depart(peer, LeaveReason::Lost),
                 Timer::Renewal(peer) => self.renew(peer, now),
+                Timer::Contest(namespace, name) => self.end_contest(namespace, &name),
+                Timer::Expiry(namespace, name) => self.expire(namespace, &name),
+                Timer::Digest(conn) => {
+                    digests += 1;
+                    self.send_digest(conn, now);
+                }
                 Timer::Address(address) => self.addresses.forget_idle(address, now, &mut self.timers),
             }
         }
@@ -344,6 +368,8 @@ impl Core {
         use rand::Rng as _;
 
         self.draining = true;
+        self.directory.clear();
+        self.stats.star_peers = 0;
         let connections: Vec<ConnId> = self.connections.keys().copied().collect();
         for conn in connections {
             let retry = retry + retry.mul_f64(self.rng.random::<f64>());
@@ -381,8 +407,10 @@ impl Core {
         }
         if newly_slow {
             self.stats.slowed_total += 1;
-            let message = "Messages come faster than this server allows; it reads on more slowly and loses none.";
-            self.refuse(conn, ErrorCode::SlowDown, message, None);
+            if connection.dialect.has_rooms() {
+                let message = "Messages come faster than this server allows; it reads on more slowly and loses none.";
+                self.refuse(conn, ErrorCode::SlowDown, message, None);
+            }
         }
         pace
     }
@@ -406,24 +434,27 @@ impl Core {
 
     /// Says goodbye and closes; a peer behind the connection is the caller's business.
     fn dismiss(&mut self, conn: ConnId, code: GoodbyeCode, retry: Option<Duration>) {
-        let Some(connection) = self.connections.remove(&conn) else { return };
-        self.release(conn, &connection, None);
-        self.send(conn, ServerMessage::goodbye(code, retry), None);
+        let Some(mut connection) = self.connections.remove(&conn) else { return };
+        self.release(conn, &mut connection, None);
+        if connection.dialect.has_rooms() {
+            self.send(conn, ServerMessage::goodbye(code, retry), None);
+        }
         self.outputs.push_back(Output::Close { conn, code });
     }
 
     fn forget(&mut self, conn: ConnId, now: Instant) -> Option<Connection> {
-        let connection = self.connections.remove(&conn)?;
-        self.release(conn, &connection, Some(now));
+        let mut connection = self.connections.remove(&conn)?;
+        self.release(conn, &mut connection, Some(now));
         Some(connection)
     }
 
     /// Gives back what a connection that was just removed held.
-    fn release(&mut self, conn: ConnId, connection: &Connection, now: Option<Instant>) {
+    fn release(&mut self, conn: ConnId, connection: &mut Connection, now: Option<Instant>) {
         self.stats.connections[connection.dialect] -= 1;
         if let Standing::Expected { deadline } = connection.state {
             self.timers.unset(deadline, Timer::Greeting(conn));
         }
         self.addresses.release(connection.address, now, &mut self.timers);
+        self.release_holding(conn, std::mem::take(&mut connection.holding));
     }
 }

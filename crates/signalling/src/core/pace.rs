@@ -42,6 +42,16 @@ impl Meter {
         Pace { resume_at }
     }
 
+    /// Adds `cost` messages if that many may come now; says whether it did.
+    pub(super) fn admits(&mut self, rate: Rate, cost: u32, now: Instant) -> bool {
+        let mut after = *self;
+        let admitted = after.charge(rate, cost, now).resume_at.is_none();
+        if admitted {
+            *self = after;
+        }
+        admitted
+    }
+
     /// When the bucket is full again; none if it was never used.
     pub(super) fn idle_at(&self) -> Option<Instant> {
         self.idle_at
@@ -70,6 +80,15 @@ mod tests {
         let (mut meter, now) = (Meter::default(), Instant::now());
         let _ = meter.charge(RATE, 100, now);
         assert_eq!(meter.charge(RATE, 1, now + Duration::from_secs(11)).resume_at, None);
+    }
+
+    #[test]
+    fn admits_what_fits_and_forgets_what_does_not() {
+        let (mut meter, now) = (Meter::default(), Instant::now());
+        assert!(!meter.admits(RATE, 6, now));
+        assert!(meter.admits(RATE, 5, now));
+        assert!(!meter.admits(RATE, 1, now));
+        assert!(meter.admits(RATE, 1, now + Duration::from_millis(100)));
     }
 
     #[test]

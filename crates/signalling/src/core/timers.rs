@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use switchboard_wire::directory::{Name, Namespace};
 use switchboard_wire::{Instant, PeerId};
 
 use super::ConnId;
 use super::address::AddressKey;
 
 /// Something that happens at a time unless it is unset before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// The connection should have said hello by now.
     Greeting(ConnId),
@@ -18,6 +19,12 @@ pub(super) enum Timer {
     Renewal(PeerId),
     /// The address has worked off its debt.
     Address(AddressKey),
+    /// The holder of the name should have shown by now that it lives.
+    Contest(Namespace, Name),
+    /// Something waited long enough for the name.
+    Expiry(Namespace, Name),
+    /// The connection is told names of others.
+    Digest(ConnId),
 }
 
 /// Timers in order of time; setting and unsetting cost O(log n).
