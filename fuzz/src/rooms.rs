@@ -186,6 +186,7 @@ impl Session {
                         }
                     }
                 }
+                Output::Event(_) => {}
             }
         }
     }

@@ -147,6 +147,12 @@ impl Config {
         }
     }
 
+    /// For [`Signalling`](crate::Signalling) in somebody else's program: without TURN, whose sockets that program would not
+    /// expect.
+    pub fn embedded() -> Self {
+        Self { turn: TurnConfig::off(), ..Self::default() }
+    }
+
     /// The part that the signalling core keeps to; it asks `ice` for ICE servers.
     pub(crate) fn core(&self, ice: Arc<dyn IceSource>) -> core::Config {
         let limits = &self.limits;
@@ -168,6 +174,7 @@ impl Config {
             ice,
             heartbeat: limits.heartbeat,
             server: concat!("switchboard ", env!("CARGO_PKG_VERSION")).into(),
+            events: false,
         }
     }
 }

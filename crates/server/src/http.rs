@@ -16,8 +16,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tower::Service as _;
 
+use crate::embed::Guests;
 use crate::patient::PatientStream;
 use crate::server::{Shared, Stage};
+use crate::websocket::stream::Stream;
 
 /// Longest head of a request: cookies of other applications on the same host come along.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -33,21 +35,39 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 pub(crate) type Door = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How a door takes over: the socket, and what was read of it already.
-type TakeOver = Box<dyn FnOnce(TcpStream, Vec<u8>) -> Door + Send>;
+type TakeOver = Box<dyn FnOnce(Stream, Vec<u8>) -> Door + Send>;
 
-/// Where a request's handler leaves word that it wants the socket.
-#[derive(Clone, Default)]
-pub(crate) struct Handoff(Arc<Mutex<Option<(OnUpgrade, TakeOver)>>>);
+/// Where a handler leaves word that it wants the socket.
+type Claim = Mutex<Option<(OnUpgrade, TakeOver)>>;
+
+/// The way from a request to its socket.
+#[derive(Clone)]
+pub(crate) enum Handoff {
+    /// The task of the connection serves the door when HTTP is done.
+    Own(Arc<Claim>),
+    /// The connection is a foreign server's; its door gets a task of its own.
+    Guest(Guests),
+}
 
 impl Handoff {
     /// Takes the socket of `request` over once the answer 101 is written.
     pub(crate) fn claim(
         request: &mut Request,
-        take_over: impl FnOnce(TcpStream, Vec<u8>) -> Door + Send + 'static,
+        take_over: impl FnOnce(Stream, Vec<u8>) -> Door + Send + 'static,
     ) -> Result<(), NotClaimable> {
         let handoff = request.extensions_mut().remove::<Self>().ok_or(NotClaimable)?;
         let on_upgrade = hyper::upgrade::on(request);
-        *handoff.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((on_upgrade, Box::new(take_over)));
+        match handoff {
+            Self::Own(claim) => {
+                *claim.lock().unwrap_or_else(PoisonError::into_inner) = Some((on_upgrade, Box::new(take_over)));
+            }
+            Self::Guest(guests) => guests.spawn(async move {
+                // It fails if the host never writes the 101, or knows no upgrades.
+                let Ok(upgraded) = on_upgrade.await else { return };
+                let (stream, early) = Stream::from_upgraded(upgraded);
+                take_over(stream, early).await;
+            }),
+        }
         Ok(())
     }
 }
@@ -62,10 +82,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, router: Router, share
     let _ = stream.set_nodelay(true);
     let limits = &shared.config.limits;
     let io = TokioIo::new(PatientStream::new(stream, limits.body_timeout, Arc::clone(&shared.metrics.http)));
-    let handoff = Handoff::default();
+    let claim: Arc<Claim> = Arc::default();
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        request.extensions_mut().insert(handoff.clone());
+        request.extensions_mut().insert(Handoff::Own(Arc::clone(&claim)));
         router.clone().call(request.map(Body::new))
     });
     let mut stage = shared.stage.subscribe();
@@ -92,9 +112,9 @@ pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, router: Router, share
         tracing::debug!(%error, "a connection ended early");
         return None;
     }
-    let (on_upgrade, take_over) = handoff.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let (on_upgrade, take_over) = claim.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let parts = on_upgrade.await.ok()?.downcast::<TokioIo<PatientStream>>().ok()?;
-    Some(take_over(parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
+    Some(take_over(Stream::Tcp(parts.io.into_inner().into_inner()), parts.read_buf.to_vec()))
 }
 
 /// An answer of one sentence.

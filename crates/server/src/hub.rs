@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Output, Pace, Refusal, Stats};
+use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Event, Output, Pace, Refusal, Stats};
 use switchboard_wire::PeerId;
 use switchboard_wire::directory::{self, Malformed, Name, Namespace};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::mailbox::Queued;
+
+/// Events that may wait for a host to read them: a second of a busy server.
+const EVENTS: usize = 1024;
 
 thread_local! {
     /// Lines that something was queued for and that nobody writes yet.
@@ -61,6 +64,8 @@ struct State {
     lines: HashMap<ConnId, Option<Arc<dyn Line>>>,
     /// What the timer waits for.
     armed: Option<Instant>,
+    /// Drops the oldest when a reader is too slow, so that sending never waits.
+    events: broadcast::Sender<Event>,
 }
 
 /// A connection that was admitted and has no line yet; dropping it gives its place back.
@@ -78,8 +83,10 @@ pub(crate) struct AlreadyClosed;
 impl Hub {
     /// Makes a hub without connections.
     pub(crate) fn new(config: core::Config) -> Self {
+        let events = broadcast::Sender::new(if config.events { EVENTS } else { 1 });
         let core = Core::new(config, StdRng::from_os_rng());
-        Self { state: Mutex::new(State { core, lines: HashMap::new(), armed: None }), sooner: Notify::new() }
+        let state = State { core, lines: HashMap::new(), armed: None, events };
+        Self { state: Mutex::new(state), sooner: Notify::new() }
     }
 
     /// Asks for a place for a connection.
@@ -161,6 +168,11 @@ impl Hub {
         self.lock().core.session(token)
     }
 
+    /// What happens from now on, if the core was told that somebody listens.
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.lock().events.subscribe()
+    }
+
     /// The core's counters, and how many rooms there are.
     pub(crate) fn stats(&self) -> (Stats, usize) {
         let state = self.lock();
@@ -200,6 +212,8 @@ impl State {
                         mark_unwritten(&line);
                     }
                 }
+                // Fails only where nobody listens.
+                Output::Event(event) => drop(self.events.send(event)),
             }
         }
     }

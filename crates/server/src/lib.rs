@@ -6,6 +6,8 @@ mod budget;
 mod client_addr;
 pub mod config;
 mod doors;
+mod embed;
+mod hooks;
 mod http;
 mod hub;
 pub mod ice;
@@ -21,7 +23,12 @@ pub mod turn;
 pub mod websocket;
 
 pub use config::Config;
+pub use embed::Signalling;
+pub use hooks::{Events, Hooks, Missed, Verdict, Visit};
 pub use server::{Server, SpawnError};
+pub use switchboard_signalling::core::Event;
+pub use switchboard_wire::rooms::{Dialect, LeaveReason};
+pub use switchboard_wire::{PeerId, RoomId};
 pub use turn::TurnAddrs;
 
 /// For the fuzzer, no promise to anybody else.

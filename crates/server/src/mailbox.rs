@@ -2,7 +2,7 @@
 //!
 //! Whoever puts something into an empty mailbox writes it to the socket at once, from its own task: a relayed message
 //! costs one system call and no wake-up. Only what the kernel does not take waits for the socket's own task. An empty
-//! mailbox holds no buffer.
+//! mailbox holds no buffer. Where the socket is not TCP, all writing is left to its own task.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,6 +17,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::metrics::Traffic;
 use crate::websocket::frame::{self, Opcode};
+use crate::websocket::stream::{OtherWriting, Writing};
 
 /// Buffers that a thread keeps for the next message.
 const SPARE_BUFFERS: usize = 8;
@@ -56,7 +57,7 @@ pub(crate) enum Progress {
 /// The writing half of a socket and what waits for it.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    socket: OwnedWriteHalf,
+    socket: Writing,
     /// Most bytes that may wait.
     limit: usize,
     state: Mutex<State>,
@@ -81,7 +82,7 @@ struct State {
 
 impl Mailbox {
     /// Wraps a socket for which at most `limit` bytes may wait.
-    pub(crate) fn new(socket: OwnedWriteHalf, limit: usize, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(socket: Writing, limit: usize, traffic: Arc<Traffic>) -> Self {
         Self { socket, limit, state: Mutex::default(), task: AtomicWaker::new(), traffic }
     }
 
@@ -112,41 +113,34 @@ impl Mailbox {
 
     /// Writes what is queued, as far as the kernel takes it.
     pub(crate) fn flush(&self) {
+        match &self.socket {
+            Writing::Tcp(socket) => self.flush_to(socket),
+            Writing::Other(_) => self.task.wake(),
+        }
+    }
+
+    fn flush_to(&self, socket: &OwnedWriteHalf) {
         let mut state = self.lock();
         if state.in_flight > 0 || state.blocked || state.broken {
             return;
         }
         while !state.pending.is_empty() {
-            let mut batch = mem::take(&mut state.pending);
-            state.in_flight = batch.len();
+            let batch = state.take_batch();
             drop(state);
-            let (written, outcome) = self.write(&batch);
+            let (written, outcome) = self.write(socket, &batch);
             state = self.lock();
-            state.in_flight = 0;
-            match outcome {
-                Outcome::All => recycle(batch),
-                Outcome::Full => {
-                    batch.drain(..written);
-                    batch.append(&mut state.pending);
-                    state.pending = batch;
-                    state.blocked = true;
-                    drop(state);
-                    self.task.wake();
-                    return;
-                }
-                Outcome::Failed => {
-                    state.pending = Vec::new();
-                    state.broken = true;
-                    drop(state);
-                    self.task.wake();
-                    return;
-                }
+            let go_on = outcome == Outcome::All;
+            state.give_back(batch, written, outcome);
+            if !go_on {
+                drop(state);
+                self.task.wake();
+                return;
             }
         }
         if state.ending && !state.shut {
             state.shut = true;
             // Fails only if the socket is gone, which the reading side notices.
-            let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write);
+            let _ = SockRef::from(socket.as_ref()).shutdown(Shutdown::Write);
             drop(state);
             self.task.wake();
         }
@@ -155,25 +149,64 @@ impl Mailbox {
     /// For the socket's own task: writes on if the socket has room again, and says how far it is.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Progress {
         self.register(cx.waker());
+        match &self.socket {
+            Writing::Tcp(socket) => self.poll_tcp(socket, cx),
+            Writing::Other(stream) => self.poll_other(stream, cx),
+        }
+    }
+
+    fn poll_tcp(&self, socket: &OwnedWriteHalf, cx: &mut Context<'_>) -> Progress {
         loop {
             let state = self.lock();
-            if state.broken {
-                return Progress::Broken;
+            if let Some(over) = state.over() {
+                return over;
             }
-            if state.shut {
-                return Progress::Finished;
-            }
+            let waiting = state.waiting();
             if !state.blocked {
-                return if state.ending { Progress::Finishing } else { Progress::Open };
+                return waiting;
             }
-            let ending = state.ending;
             drop(state);
-            match self.socket.as_ref().poll_write_ready(cx) {
-                Poll::Pending => return if ending { Progress::Finishing } else { Progress::Open },
+            match socket.as_ref().poll_write_ready(cx) {
+                Poll::Pending => return waiting,
                 Poll::Ready(_) => {
                     self.lock().blocked = false;
-                    self.flush();
+                    self.flush_to(socket);
                 }
+            }
+        }
+    }
+
+    fn poll_other(&self, stream: &OtherWriting, cx: &mut Context<'_>) -> Progress {
+        loop {
+            let mut state = self.lock();
+            if let Some(over) = state.over() {
+                return over;
+            }
+            let waiting = state.waiting();
+            if state.pending.is_empty() {
+                let ending = state.ending;
+                drop(state);
+                let polled = if ending { stream.poll_shutdown(cx) } else { stream.poll_flush(cx) };
+                match polled {
+                    Poll::Pending => return waiting,
+                    Poll::Ready(Ok(())) if !ending => return waiting,
+                    Poll::Ready(Ok(())) => self.lock().shut = true,
+                    Poll::Ready(Err(_)) => self.lock().broken = true,
+                }
+                continue;
+            }
+            let batch = state.take_batch();
+            drop(state);
+            let (written, polled) = stream.poll_write_all(cx, &batch);
+            self.traffic.count_out(written);
+            let outcome = match polled {
+                Poll::Pending => Outcome::Full,
+                Poll::Ready(Ok(())) => Outcome::All,
+                Poll::Ready(Err(_)) => Outcome::Failed,
+            };
+            self.lock().give_back(batch, written, outcome);
+            if outcome == Outcome::Full {
+                return waiting;
             }
         }
     }
@@ -197,10 +230,10 @@ impl Mailbox {
         self.task.register(waker);
     }
 
-    fn write(&self, batch: &[u8]) -> (usize, Outcome) {
+    fn write(&self, socket: &OwnedWriteHalf, batch: &[u8]) -> (usize, Outcome) {
         let mut written = 0;
         let outcome = loop {
-            match self.socket.try_write(&batch[written..]) {
+            match socket.try_write(&batch[written..]) {
                 Ok(0) => break Outcome::Failed,
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Outcome::Full,
@@ -229,8 +262,48 @@ impl State {
         write(&mut self.pending);
         if first { Queued::First } else { Queued::Quiet }
     }
+
+    /// Takes what is queued, to write it without the lock.
+    fn take_batch(&mut self) -> Vec<u8> {
+        let batch = mem::take(&mut self.pending);
+        self.in_flight = batch.len();
+        batch
+    }
+
+    /// Takes back a batch of which the first bytes are written.
+    fn give_back(&mut self, mut batch: Vec<u8>, written: usize, outcome: Outcome) {
+        self.in_flight = 0;
+        self.blocked = outcome == Outcome::Full;
+        match outcome {
+            Outcome::All => recycle(batch),
+            Outcome::Full => {
+                batch.drain(..written);
+                batch.append(&mut self.pending);
+                self.pending = batch;
+            }
+            Outcome::Failed => {
+                self.pending = Vec::new();
+                self.broken = true;
+            }
+        }
+    }
+
+    /// How it ended, if it did.
+    fn over(&self) -> Option<Progress> {
+        match (self.broken, self.shut) {
+            (true, _) => Some(Progress::Broken),
+            (false, true) => Some(Progress::Finished),
+            (false, false) => None,
+        }
+    }
+
+    fn waiting(&self) -> Progress {
+        if self.ending { Progress::Finishing } else { Progress::Open }
+    }
 }
 
+/// How a write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     All,
     Full,
@@ -253,17 +326,18 @@ mod tests {
     use std::future::poll_fn;
 
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::tcp::OwnedReadHalf;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::websocket::stream::{Reading, Stream};
 
     /// A mailbox, the reading half of its socket, and its client.
-    async fn pair(limit: usize) -> (Mailbox, OwnedReadHalf, TcpStream) {
+    async fn pair(limit: usize) -> (Mailbox, Reading, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        let (reading, writing) = listener.accept().await.expect("accepted").0.into_split();
-        writing.writable().await.expect("open");
+        let socket = listener.accept().await.expect("accepted").0;
+        socket.writable().await.expect("open");
+        let (reading, writing) = Stream::Tcp(socket).into_split();
         (Mailbox::new(writing, limit, Arc::default()), reading, client)
     }
 
@@ -335,6 +409,47 @@ mod tests {
             }
         })
         .await;
+        assert_eq!(put(&mailbox, b"x"), Queued::Quiet);
+    }
+
+    /// Lets the socket's own task write until it is done.
+    async fn written(mailbox: &Mailbox) {
+        poll_fn(|cx| match mailbox.poll(cx) {
+            Progress::Finished | Progress::Broken => Poll::Ready(()),
+            Progress::Open | Progress::Finishing => Poll::Pending,
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_no_socket_is_written_by_its_own_task_in_order() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let (_reading, writing) = Stream::Other(Box::new(server)).into_split();
+        let mailbox = Mailbox::new(writing, 100, Arc::default());
+        assert_eq!(put(&mailbox, &[1; 60]), Queued::First);
+        mailbox.flush();
+        assert_eq!(put(&mailbox, &[2; 40]), Queued::Quiet);
+        assert_eq!(put(&mailbox, &[3; 1]), Queued::Overflow, "the stream took nothing yet");
+        let _ = mailbox.finish(|out| out.extend_from_slice(b"bye"));
+        let read = async {
+            let mut read = Vec::new();
+            client.read_to_end(&mut read).await.expect("read");
+            read
+        };
+        let (read, ()) = tokio::join!(read, written(&mailbox));
+        assert_eq!(read, [&[1; 60][..], &[2; 40], b"bye"].concat());
+        assert_eq!(mailbox.lock().pending.capacity(), 0, "an empty mailbox holds no buffer");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_ends_its_mailbox() {
+        let (client, server) = tokio::io::duplex(16);
+        let (_reading, writing) = Stream::Other(Box::new(server)).into_split();
+        let mailbox = Mailbox::new(writing, 100, Arc::default());
+        drop(client);
+        let _ = put(&mailbox, b"x");
+        mailbox.flush();
+        written(&mailbox).await;
         assert_eq!(put(&mailbox, b"x"), Queued::Quiet);
     }
 }

@@ -1,5 +1,6 @@
 //! Which path leads where.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +10,9 @@ use axum::routing::{any, get};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
+use crate::Config;
 use crate::assets;
+use crate::config::MountPath;
 use crate::doors;
 use crate::http::sentence;
 use crate::metrics;
@@ -18,10 +21,26 @@ use crate::websocket::handshake;
 
 /// What everybody can reach.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
+    health().merge(doors(&shared.config)).fallback(elsewhere).with_state(Arc::clone(shared))
+}
+
+/// Every door, and the browser module that uses one of them.
+pub(crate) fn doors(_config: &Config) -> Router<Arc<Shared>> {
     let socketio = ["/socket.io", "/socket.io/", "/socket.io-next", "/socket.io-next/"];
-    let routes = health().route("/ws", any(doors::rooms::open)).route("/ice", any(doors::ice::open));
-    let routes = socketio.iter().fold(routes, |routes, path| routes.route(path, any(doors::socketio::open)));
-    routes.fallback(elsewhere).with_state(Arc::clone(shared))
+    let routes = Router::new()
+        .route("/ws", any(doors::rooms::open))
+        .route("/ice", any(doors::ice::open))
+        .route("/switchboard.js", any(assets::serve))
+        .route("/switchboard/{*part}", any(assets::serve));
+    socketio.iter().fold(routes, |routes, path| routes.route(path, any(doors::socketio::open)))
+}
+
+/// The doors for a host, who keeps every path that is none of theirs.
+pub(crate) fn embedded(config: &Config) -> Router<Arc<Shared>> {
+    let mounts = config.peerjs.paths.iter().map(MountPath::as_str);
+    // Several paths may lead to the same place.
+    let chosen: BTreeSet<String> = mounts.flat_map(doors::peerjs::patterns).collect();
+    chosen.iter().fold(doors(config), |routes, path| routes.route(path, any(elsewhere)))
 }
 
 /// Paths that the operator chose, and files.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use switchboard_signalling::core::IceSource;
+use switchboard_signalling::core::{self, IceSource};
 use switchboard_turn::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use crate::config::AdminListen;
 use crate::doors::ice::Gate;
 use crate::doors::peerjs::PeerJs;
 use crate::doors::socketio::Sessions;
+use crate::hooks::Hooks;
 use crate::hub::Hub;
 use crate::ice::{IceOffers, OwnServers};
 use crate::listener::{self, Listener};
@@ -29,7 +30,7 @@ use crate::seats::Seats;
 use crate::turn::{Turn, TurnAddrs, TurnError};
 
 /// When clients are told to come back after a shutdown, at the earliest: most restarts take less.
-const COME_BACK: Duration = Duration::from_secs(1);
+pub(crate) const COME_BACK: Duration = Duration::from_secs(1);
 
 /// Why a server did not start, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +118,46 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) packed: PackedFiles,
     pub(crate) stage: watch::Sender<Stage>,
+    pub(crate) hooks: Hooks,
+}
+
+impl Shared {
+    /// Puts together what stands behind the doors. No hook of the host's is asked, and no event made, unless it says so.
+    pub(crate) fn new(config: Config, turn: Option<&Turn>, hooks: Hooks) -> Result<Arc<Self>, SpawnError> {
+        let own =
+            turn.map(|turn| OwnServers { addrs: turn.addrs().clone(), credentials: Arc::clone(turn.credentials()) });
+        let ice = Arc::new(IceOffers::new(&config, own));
+        let hub = Arc::new(Hub::new(core::Config {
+            events: hooks.events,
+            ..config.core(Arc::clone(&ice) as Arc<dyn IceSource>)
+        }));
+        let metrics = Arc::new(Metrics::default());
+        let board = turn.map(|turn| turn.board().clone());
+        Ok(Arc::new(Self {
+            origins: OriginPolicy::new(&config.origins, config.public_url.as_deref())?,
+            registry: metrics::registry(Arc::clone(&hub), Arc::clone(&metrics), board),
+            hub,
+            ice,
+            ice_gate: Gate::new(&config.turn.api_tokens),
+            peerjs: PeerJs::new(&config.peerjs, config.public_url.as_deref())?,
+            metrics,
+            sessions: Arc::default(),
+            packed: PackedFiles::default(),
+            stage: watch::Sender::new(Stage::Serving),
+            config,
+            hooks,
+        }))
+    }
+
+    /// Does what is due, until the set is dropped.
+    pub(crate) fn keep_time(&self) -> JoinSet<()> {
+        let mut clocks = JoinSet::new();
+        let hub = Arc::clone(&self.hub);
+        clocks.spawn(async move { hub.keep_time().await });
+        let sessions = Arc::clone(&self.sessions);
+        clocks.spawn(async move { sessions.keep_time().await });
+        clocks
+    }
 }
 
 /// A running server. Dropping it aborts everything.
@@ -138,35 +179,11 @@ impl Server {
     /// # Errors
     /// Says which address cannot be had, and what to do.
     pub async fn spawn(config: Config) -> Result<Self, SpawnError> {
-        let origins = OriginPolicy::new(&config.origins, config.public_url.as_deref())?;
-        let peerjs = PeerJs::new(&config.peerjs, config.public_url.as_deref())?;
         let (sockets, local) = bind_all(&config.listen)?;
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
         let turn = Turn::spawn(&config.turn)?;
         let turn_addrs = turn.as_ref().map(|turn| turn.addrs().clone()).unwrap_or_default();
-        let own = turn
-            .as_ref()
-            .map(|turn| OwnServers { addrs: turn.addrs().clone(), credentials: Arc::clone(turn.credentials()) });
-        let ice = Arc::new(IceOffers::new(&config, own));
-        let hub = Arc::new(Hub::new(config.core(Arc::clone(&ice) as Arc<dyn IceSource>)));
-        let metrics = Arc::new(Metrics::default());
-        let shared = Arc::new(Shared {
-            origins,
-            registry: metrics::registry(
-                Arc::clone(&hub),
-                Arc::clone(&metrics),
-                turn.as_ref().map(|turn| turn.board().clone()),
-            ),
-            hub,
-            ice,
-            ice_gate: Gate::new(&config.turn.api_tokens),
-            peerjs,
-            metrics,
-            sessions: Arc::default(),
-            packed: PackedFiles::default(),
-            stage: watch::Sender::new(Stage::Serving),
-            config,
-        });
+        let shared = Shared::new(config, turn.as_ref(), Hooks::default())?;
         let seats = Arc::new(Seats::new(&shared.config.limits));
         let public = routes::public(&shared);
         let mut listeners: Vec<Listener> = sockets
@@ -229,11 +246,7 @@ async fn run(listeners: Vec<Listener>, turn: Option<Turn>, shared: Arc<Shared>) 
     for listener in listeners {
         serving.spawn(listener.run(stage.clone()));
     }
-    let mut clock = JoinSet::new();
-    let hub = Arc::clone(&shared.hub);
-    clock.spawn(async move { hub.keep_time().await });
-    let sessions = Arc::clone(&shared.sessions);
-    clock.spawn(async move { sessions.keep_time().await });
+    let _clocks = shared.keep_time();
 
     Stage::serving_ends(&mut stage).await;
     tracing::info!("shutting down");

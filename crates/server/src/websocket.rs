@@ -6,3 +6,4 @@
 pub(crate) mod connection;
 pub mod frame;
 pub(crate) mod handshake;
+pub(crate) mod stream;

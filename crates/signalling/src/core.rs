@@ -10,6 +10,7 @@
 mod address;
 mod config;
 mod directory;
+mod event;
 mod greeting;
 mod ice;
 mod membership;
@@ -33,6 +34,7 @@ use switchboard_wire::{Instant, PeerId, RoomId};
 pub use address::{AddressKey, ClientAddr};
 pub use config::{Config, Rate};
 pub use directory::{DirectoryConfig, NameLimits, WaitingLimits};
+pub use event::Event;
 pub use ice::{Caller, FixedIce, HostName, IceGrant, IceRequest, IceSource};
 pub use pace::Pace;
 pub use stats::{ByDialect, Stats};
@@ -127,6 +129,8 @@ pub enum Output {
         /// The reason; dialects with rooms heard it in a goodbye before.
         code: GoodbyeCode,
     },
+    /// Pass this on to the program around, if [`Config::events`] says that it listens.
+    Event(Event),
 }
 
 /// One socket, or what stands for one.

@@ -219,7 +219,7 @@ proptest! {
     #[test]
     fn departures_are_told_once_and_nothing_leaks(steps in proptest::collection::vec(step(), 1..120)) {
         let ice = Arc::new(ShortLived);
-        let world = World::new(Config { room_members: 4, rooms_per_peer: 2, rooms: 2, ice, ..Config::default() });
+        let world = World::new(Config { room_members: 4, rooms_per_peer: 2, rooms: 2, ice, events: true, ..Config::default() });
         let mut play = Play { world, actors: Vec::new(), witnesses: HashMap::new(), sent: 0 };
         for step in steps {
             play.run(step);

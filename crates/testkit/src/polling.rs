@@ -30,13 +30,23 @@ impl PollingClient {
 
     /// Begins a session with additional headers on every request.
     pub async fn open_from(server: SocketAddr, version: EngineVersion, headers: &[(&'static str, &str)]) -> Self {
+        Self::open_at(server, "", version, headers).await
+    }
+
+    /// Begins a session with a server that is mounted under a prefix.
+    pub async fn open_at(
+        server: SocketAddr,
+        prefix: &str,
+        version: EngineVersion,
+        headers: &[(&'static str, &str)],
+    ) -> Self {
         let number = match version {
             EngineVersion::V3 => 3,
             EngineVersion::V4 => 4,
         };
         let mut client = Self {
             server,
-            query: format!("/socket.io/?EIO={number}&transport=polling"),
+            query: format!("{prefix}/socket.io/?EIO={number}&transport=polling"),
             polls: RawConnection::open(server).await,
             posts: RawConnection::open(server).await,
             headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
@@ -55,11 +65,16 @@ impl PollingClient {
     /// Begins a session of Engine.IO 4 and enters the namespace; returns it with `socket.id`.
     pub async fn connect(server: SocketAddr) -> (Self, String) {
         let mut client = Self::open(server, EngineVersion::V4).await;
-        client.say("40").await;
-        let connect = client.hear().await;
-        let connect: Value = serde_json::from_str(connect.strip_prefix("40").expect("connected")).expect("JSON");
-        let id = connect["sid"].as_str().expect("an id").to_owned();
+        let id = client.enter().await;
         (client, id)
+    }
+
+    /// Enters the namespace and returns `socket.id`.
+    pub async fn enter(&mut self) -> String {
+        self.say("40").await;
+        let connect = self.hear().await;
+        let connect: Value = serde_json::from_str(connect.strip_prefix("40").expect("connected")).expect("JSON");
+        connect["sid"].as_str().expect("an id").to_owned()
     }
 
     /// Posts packets, which must be taken.

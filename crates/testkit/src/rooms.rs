@@ -51,7 +51,15 @@ impl RoomsClient {
         server: SocketAddr,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, tungstenite::Error> {
-        let mut request = format!("ws://{server}/ws").into_client_request()?;
+        Self::open(&format!("ws://{server}/ws"), headers).await
+    }
+
+    /// Opens a socket to a URL, with additional headers.
+    ///
+    /// # Errors
+    /// The server's HTTP answer when it refuses.
+    pub async fn open(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, tungstenite::Error> {
+        let mut request = url.into_client_request()?;
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value)?);
         }
@@ -62,8 +70,13 @@ impl RoomsClient {
     /// Opens a socket and says hello.
     pub async fn hello(server: SocketAddr) -> Self {
         let mut client = Self::connect(server).await;
-        client.greet(json!({"type": "hello", "v": 1})).await;
+        client.say_hello().await;
         client
+    }
+
+    /// Says hello as a new peer.
+    pub async fn say_hello(&mut self) {
+        self.greet(json!({"type": "hello", "v": 1})).await;
     }
 
     /// Opens a socket, says hello and enters `room`.

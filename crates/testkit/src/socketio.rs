@@ -35,7 +35,11 @@ impl SocketIoClient {
             EngineVersion::V3 => 3,
             EngineVersion::V4 => 4,
         };
-        let url = format!("ws://{server}/socket.io/?EIO={number}&transport=websocket");
+        Self::open(&format!("ws://{server}/socket.io/?EIO={number}&transport=websocket"), version).await
+    }
+
+    /// Opens a socket to a URL that names the protocol's version, and connects to the namespace.
+    pub async fn open(url: &str, version: EngineVersion) -> Self {
         let (socket, _) = soon("the handshake", tokio_tungstenite::connect_async(url)).await.expect("the socket opens");
         let mut client = Self { socket, id: String::new() };
         let open = client.packet().await;

@@ -51,6 +51,14 @@ impl PeerJs {
     }
 }
 
+/// The routes of a door at `mount`, for a router that has others beside it.
+pub(crate) fn patterns(mount: &str) -> Vec<String> {
+    let mount = mount.trim_end_matches('/');
+    let sign = (!mount.is_empty()).then(|| [mount.to_owned(), format!("{mount}/")]);
+    let doors = ["peerjs", "{key}/id", "{key}/peers"].map(|rest| format!("{mount}/{rest}"));
+    sign.into_iter().flatten().chain(doors).collect()
+}
+
 /// What a request for `path` means here, if it means anything. With doors at `/` and `/peerjs`, `/peerjs` is a WebSocket or a sign,
 /// whichever is asked for.
 pub(crate) fn find(config: &PeerJsConfig, path: &str, is_upgrade: bool) -> Option<Target> {
@@ -87,7 +95,7 @@ pub(crate) fn namespace(config: &PeerJsConfig, key: &str) -> Option<Namespace> {
 /// Answers a request for what [`find`] found.
 pub(crate) async fn open(shared: Arc<Shared>, target: Target, request: Request) -> Response {
     match target {
-        Target::Socket => socket::open(shared, request),
+        Target::Socket => socket::open(shared, request).await,
         Target::About | Target::Id | Target::Peers(_) => answer::to(&shared, target, &request),
     }
 }

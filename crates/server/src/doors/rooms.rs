@@ -12,7 +12,6 @@ use http::StatusCode;
 use switchboard_signalling::core::{Caller, Closing, ConnId, Refusal};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, ErrorCode, GoodbyeCode, Reference, ServerMessage};
-use tokio::net::TcpStream;
 
 use crate::client_addr::{client_addr, host_name};
 use crate::http::{Handoff, Peer, sentence};
@@ -23,6 +22,7 @@ use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::handshake::{self, Refused};
+use crate::websocket::stream::Stream;
 
 thread_local! {
     /// Where a message is written before its length is known.
@@ -42,6 +42,9 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
     let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
     let address = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
     let host = host_name(peer, &parts.headers, &shared.config.trusted_proxies);
+    if let Err(unwelcome) = shared.hooks.ask((&parts).into(), address, Dialect::Switchboard).await {
+        return unwelcome.response();
+    }
     let admission = match shared.hub.admit(Caller { address, host }, Dialect::Switchboard) {
         Ok(admission) => admission,
         Err(refusal) => return refuse_client(refusal),
@@ -65,7 +68,7 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
 }
 
 fn start(
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
     admission: Admission,
     shared: Arc<Shared>,
@@ -204,7 +207,7 @@ pub(crate) fn not_claimable() -> Response {
 #[cfg(test)]
 mod tests {
     use switchboard_signalling::core::FixedIce;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::Config;
@@ -215,7 +218,7 @@ mod tests {
     async fn the_task_of_a_connection_is_small() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        let (reading, writing) = listener.accept().await.expect("accepted").0.into_split();
+        let (reading, writing) = Stream::Tcp(listener.accept().await.expect("accepted").0).into_split();
         let hub = Arc::new(Hub::new(Config::default().core(Arc::new(FixedIce::default()))));
         let from = switchboard_signalling::core::ClientAddr::new(std::net::Ipv4Addr::LOCALHOST.into());
         let admission = hub.admit(from, Dialect::Switchboard).expect("room");

@@ -31,6 +31,7 @@ use crate::hub::Hub;
 use crate::metrics;
 use crate::server::Shared;
 use crate::websocket::handshake;
+use crate::websocket::stream::Stream;
 use session::PollingSession;
 
 /// What the door knows of a request before it decides.
@@ -92,6 +93,9 @@ async fn begin(visit: Visit, request: Request) -> Response {
         Ok(protocol) => protocol,
         Err(fault) => return reply::fault(fault),
     };
+    if let Err(unwelcome) = visit.shared.hooks.ask((&request).into(), visit.from, Dialect::SocketIo).await {
+        return reply::unwelcome(&unwelcome);
+    }
     match visit.query.transport {
         Transport::WebSocket => begin_socket(visit, protocol, request),
         Transport::Polling => {
@@ -140,7 +144,7 @@ fn accept_socket<D, T>(
 ) -> Response
 where
     D: Future<Output = ()> + Send + 'static,
-    T: FnOnce(tokio::net::TcpStream, Vec<u8>) -> D + Send + 'static,
+    T: FnOnce(Stream, Vec<u8>) -> D + Send + 'static,
 {
     let (parts, body): (Parts, _) = request.into_parts();
     let accepted = match handshake::accept(&parts, &shared.origins) {

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use switchboard_signalling::core::Pace;
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Sleep;
 
 use super::frame::{self, CONTROL_BYTES, Decoder, Event, Frame, Opcode, Violation};
+use super::stream::Reading;
 use crate::hub;
 use crate::mailbox::{Mailbox, Progress, Queued};
 use crate::metrics::Traffic;
@@ -106,7 +106,7 @@ pub(crate) struct Heartbeat {
 /// What HTTP hands over.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) reading: OwnedReadHalf,
+    pub(crate) reading: Reading,
     /// What was read of the socket already.
     pub(crate) early: Vec<u8>,
 }
@@ -124,7 +124,7 @@ pub(crate) struct Options {
 /// An open WebSocket.
 pub(crate) struct Connection<H> {
     handler: H,
-    socket: OwnedReadHalf,
+    socket: Reading,
     decoder: Decoder,
     /// What came of a frame that is not whole, or was not acted on because the client is paced.
     unread: Vec<u8>,

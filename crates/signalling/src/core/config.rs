@@ -56,6 +56,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// Name and version of the server, told in `welcome`.
     pub server: Cow<'static, str>,
+    /// Whether anybody listens to [`Event`](super::Event)s.
+    pub events: bool,
 }
 
 impl Default for Config {
@@ -78,6 +80,7 @@ impl Default for Config {
             directory: DirectoryConfig::default(),
             heartbeat: Duration::from_secs(25),
             server: Cow::Borrowed(concat!("switchboard ", env!("CARGO_PKG_VERSION"))),
+            events: false,
         }
     }
 }

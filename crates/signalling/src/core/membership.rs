@@ -4,6 +4,7 @@ use rand::Rng as _;
 use switchboard_wire::rooms::{Dialect, ErrorCode, IfMissing, LeaveReason, Member, Reference, ServerMessage};
 use switchboard_wire::{Instant, PeerId, PeerName, RoomId};
 
+use super::event::Event;
 use super::ice::IceGrant;
 use super::peer::Link;
 use super::{ConnId, Core, Output, Timer};
@@ -102,6 +103,8 @@ impl Core {
     fn note_room(&mut self, id: PeerId, room: &RoomId) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.rooms.push(room.clone());
+            let dialect = peer.dialect;
+            self.tell_host(|| Event::Joined { peer: id, room: room.clone(), dialect });
         }
     }
 
@@ -159,7 +162,9 @@ impl Core {
     fn vacate(&mut self, id: PeerId, room: &RoomId, reason: LeaveReason) {
         let Some(held) = self.rooms.get_mut(room) else { return };
         held.members.retain(|member| *member != id);
-        if held.members.is_empty() {
+        let now_empty = held.members.is_empty();
+        self.tell_host(|| Event::Left { peer: id, room: room.clone(), reason });
+        if now_empty {
             self.rooms.remove(room);
         } else {
             self.tell_others(room, id, &ServerMessage::PeerLeft { room: room.clone(), id, reason });

@@ -116,6 +116,7 @@ impl Door {
                             tab.session.handle_dismissed(now);
                         }
                     }
+                    CoreOutput::Event(_) => {}
                 }
             }
             for tab in &mut self.tabs {

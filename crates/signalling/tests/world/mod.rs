@@ -1,13 +1,13 @@
 //! A core with clients on a virtual network in virtual time.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use switchboard_signalling::core::{ClientAddr, Closing, Config, ConnId, Core, Output, Refusal};
+use switchboard_signalling::core::{ClientAddr, Closing, Config, ConnId, Core, Event, Output, Refusal};
 use switchboard_wire::rooms::{
     ClientMessage, Dialect, ErrorCode, GoodbyeCode, Request, ServerMessage, SignalKind, Welcome,
 };
@@ -20,6 +20,8 @@ pub struct World {
     pub now: Instant,
     inboxes: HashMap<ConnId, Vec<ServerMessage>>,
     pub closed: HashMap<ConnId, GoodbyeCode>,
+    /// Who is in which room, by what the host is told.
+    pub told: HashSet<(PeerId, RoomId)>,
 }
 
 /// A client as its test sees it.
@@ -41,7 +43,7 @@ impl World {
 
     pub fn seeded(config: Config, seed: u64) -> Self {
         let core = Core::new(config, StdRng::seed_from_u64(seed));
-        Self { core, now: Instant::now(), inboxes: HashMap::new(), closed: HashMap::new() }
+        Self { core, now: Instant::now(), inboxes: HashMap::new(), closed: HashMap::new(), told: HashSet::new() }
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> Result<ConnId, Refusal> {
@@ -135,7 +137,15 @@ impl World {
                 Output::Directory { conn, message } => panic!("{conn:?} holds no name: {message:?}"),
                 Output::Probe { conn } => panic!("{conn:?} holds no name"),
                 Output::Close { conn, code } => assert_eq!(self.closed.insert(conn, code), None, "closed twice"),
+                Output::Event(event) => self.learn(event),
             }
+        }
+    }
+
+    fn learn(&mut self, event: Event) {
+        match event {
+            Event::Joined { peer, room, .. } => assert!(self.told.insert((peer, room)), "told twice"),
+            Event::Left { peer, room, .. } => assert!(self.told.remove(&(peer, room)), "left without joining"),
         }
     }
 

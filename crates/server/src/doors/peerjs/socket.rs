@@ -18,12 +18,12 @@ use switchboard_wire::directory::{
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::peerjs::{ClientMessage, Kind, Notice, Relayed};
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
-use tokio::net::TcpStream;
 
 use super::namespace;
 use crate::client_addr::{client_addr, host_name};
 use crate::config::{Limits, PeerJsConfig};
 use crate::doors::rooms::{not_claimable, refuse_handshake};
+use crate::hooks::Unwelcome;
 use crate::http::{Handoff, Peer};
 use crate::hub::{self, Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
@@ -31,6 +31,7 @@ use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::handshake;
+use crate::websocket::stream::Stream;
 
 /// Longest token in bytes; the official client makes eleven characters, and an application may give its own.
 const TOKEN_BYTES: usize = 512;
@@ -55,7 +56,7 @@ struct Ticket {
 }
 
 /// Answers a request for the WebSocket. Whoever speaks WebSocket gets one, for only there a client reads why it is not served.
-pub(super) fn open(shared: Arc<Shared>, request: Request) -> Response {
+pub(super) async fn open(shared: Arc<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let accepted = match handshake::accept(&parts, &shared.peerjs.origins) {
         Ok(headers) => headers,
@@ -64,7 +65,9 @@ pub(super) fn open(shared: Arc<Shared>, request: Request) -> Response {
     let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
     let address = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
     let host = host_name(peer, &parts.headers, &shared.config.trusted_proxies);
+    let asked = shared.hooks.ask((&parts).into(), address, Dialect::PeerJs).await;
     let admitted = ticket(&shared.config.peerjs, &parts.uri).and_then(|ticket| {
+        asked.map_err(Denied::Unwelcome)?;
         let admission = shared.hub.admit(Caller { address, host }, Dialect::PeerJs);
         admission.map(|admission| (ticket, admission)).map_err(Denied::Refused)
     });
@@ -102,6 +105,8 @@ enum Denied {
     Told(Notice<'static>),
     /// By the limits of the server.
     Refused(Refusal),
+    /// By the program that the server is part of.
+    Unwelcome(Unwelcome),
 }
 
 /// Reads the query; of parameters that stand twice the last one counts, as in the original.
@@ -127,7 +132,7 @@ fn ticket(config: &PeerJsConfig, uri: &Uri) -> Result<Ticket, Denied> {
 
 /// A socket on which WebSocket is spoken by now.
 struct Opened {
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
     shared: Arc<Shared>,
 }
@@ -174,6 +179,10 @@ impl Opened {
             Denied::Refused(Refusal::ServerFull { .. }) => notice = Notice::FULL,
             Denied::Refused(refusal @ (Refusal::AddressFull { .. } | Refusal::Draining)) => {
                 sentence = refusal.to_string();
+                notice = Notice::Error(&sentence);
+            }
+            Denied::Unwelcome(unwelcome) => {
+                sentence = unwelcome.to_string();
                 notice = Notice::Error(&sentence);
             }
         }

@@ -11,13 +11,13 @@ use switchboard_signalling::socketio::{
 use switchboard_wire::directory;
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
-use tokio::net::TcpStream;
 
 use crate::hub::{self, Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode};
+use crate::websocket::stream::Stream;
 
 /// Longest headers of the frames that one message makes.
 const FRAMING_BYTES: usize = 20;
@@ -29,7 +29,7 @@ thread_local! {
 
 /// Serves a socket from its handshake to its end.
 pub(super) fn start(
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
     protocol: Protocol,
     admission: Admission,
@@ -44,7 +44,7 @@ pub(super) fn start(
 }
 
 fn connect(
-    stream: TcpStream,
+    stream: Stream,
     early: Vec<u8>,
     protocol: Protocol,
     admission: Admission,

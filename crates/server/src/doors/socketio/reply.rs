@@ -10,6 +10,8 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use switchboard_signalling::socketio::{Fault, Reply};
 
+use crate::hooks::Unwelcome;
+
 /// How long browsers may remember that they are admitted: a day; they cut it to two hours.
 const PREFLIGHT_SECONDS: &str = "86400";
 
@@ -29,6 +31,18 @@ pub(super) fn send(reply: Reply) -> Response {
 /// A request that reached no session.
 pub(super) fn fault(fault: Fault) -> Response {
     send(fault.reply())
+}
+
+/// A client that the host does not let in. The official clients show the sentence in their `connect_error`.
+pub(super) fn unwelcome(unwelcome: &Unwelcome) -> Response {
+    match unwelcome {
+        Unwelcome::Refused(sentence) => {
+            let Reply { status, content_type, .. } = Fault::Forbidden.reply();
+            let body = serde_json::json!({ "code": Fault::Forbidden.code(), "message": sentence });
+            send(Reply { status, content_type, body: body.to_string().into_bytes() })
+        }
+        Unwelcome::Undecided => unwelcome.response(),
+    }
 }
 
 /// Lets a page of an admitted origin read the answer.

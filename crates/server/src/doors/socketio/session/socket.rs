@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use switchboard_signalling::socketio::{Fault, SocketId};
 use switchboard_wire::limits::MESSAGE_BYTES;
-use tokio::net::TcpStream;
 
 use super::PollingSession;
 use super::link;
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options, Socket};
+use crate::websocket::stream::Stream;
 
 /// A WebSocket that the session expects; dropping it tells the session that it will not come.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Upgrade {
     /// Serves the socket from its handshake to its end.
     pub(in crate::doors::socketio) fn start(
         self,
-        stream: TcpStream,
+        stream: Stream,
         early: Vec<u8>,
         shared: &Shared,
     ) -> impl Future<Output = ()> + use<> {
