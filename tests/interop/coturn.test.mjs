@@ -56,17 +56,38 @@ async function ours() {
   return { ...server, port }
 }
 
+/** A server with a second address, by which clients detect their NAT: all four pairs of address and port, the first one first. */
+async function detecting() {
+  const [port, other] = [await freePort(), await freePort()]
+  const all = ['127.0.0.1', '127.0.0.2'].flatMap(ip => [`${ip}:${port}`, `${ip}:${other}`])
+  if (REFERENCE) {
+    const more = ['--listening-port', port, '--alt-listening-port', other, '--no-tls', '--no-dtls', '--listening-ip', '127.0.0.1', '--listening-ip', '127.0.0.2']
+    return { port, all, stop: await turnserver(more) }
+  }
+  const flags = ['--turn-listen', `127.0.0.1:${port}`, '--set', `turn.nat_detection=127.0.0.2:${other}`, '--set', 'turn.relay_addresses=127.0.0.1']
+  const server = await startServer(0, flags)
+  return { port, all, stop: server.stop }
+}
+
 /** coturn's server with the same settings. */
 async function reference() {
   const [plain, secure] = [await freePort(), await freePort()]
+  const stop = await turnserver([
+    '--listening-port', plain, '--tls-listening-port', secure, '--cert', file('certificate.pem'), '--pkey', file('key.pem'),
+    ...['127.0.0.1', '::1'].flatMap(ip => ['--listening-ip', ip, '--relay-ip', ip]),
+  ])
+  return { port: (_, transport) => transport === 'TLS' ? secure : plain, stop }
+}
+
+/** Starts coturn's server, and gives what ends it. */
+async function turnserver(flags) {
   const child = spawn('turnserver', [
     '-n', '--no-cli', '--realm', 'tests', '--allow-loopback-peers', '--use-auth-secret', '--static-auth-secret', SECRET,
-    '--listening-port', plain, '--tls-listening-port', secure, '--cert', file('certificate.pem'), '--pkey', file('key.pem'),
-    '--log-file', 'stdout', '--pidfile', file('pid'), ...['127.0.0.1', '::1'].flatMap(ip => ['--listening-ip', ip, '--relay-ip', ip]),
+    '--log-file', 'stdout', '--pidfile', file('pid'), ...flags,
   ], { stdio: ['ignore', 'pipe', 'inherit'] })
   for await (const data of child.stdout) if (/Relay ports initialization done/.test(data)) break
   child.stdout.resume()
-  return { port: (_, transport) => transport === 'TLS' ? secure : plain, stop: () => end(child) }
+  return () => end(child)
 }
 
 /** coturn's echoing peer, on loopback of both families. */
@@ -180,5 +201,31 @@ test('turnutils_stunclient learns its address', async () => {
   for (const [host, family] of [['127.0.0.1', 'IPv4'], ['::1', 'IPv6']]) {
     const { stdout } = await run('turnutils_stunclient', ['-p', String(server.port(host, 'UDP')), '-L', host, host], { timeout: LIMIT_MS })
     assert.match(stdout, new RegExp(String.raw`${family}\. UDP reflexive addr: \[?${host}\]?:\d+`))
+  }
+})
+
+test('NAT detection: turnutils_stunclient is answered from the other address, at another port, and with padding', async () => {
+  const server = await detecting()
+  try {
+    const ask = () => run('turnutils_stunclient', ['-p', String(server.port), '-L', '127.0.0.1', '127.0.0.1'], { timeout: LIMIT_MS })
+    // It wants the port after its own, which somebody else may have: then it says so and ends.
+    const { stdout } = await ask().catch(error => /bind/.test(error.stdout + error.stderr) ? ask() : Promise.reject(error))
+    const [first, , , opposite] = server.all
+    const answers = stdout.split(/RFC 5780 response \d/).slice(1)
+    assert.deepEqual(answers.map(answer => answer.match(/Response origin: : (\S+)/)?.[1]), [first, opposite, opposite], stdout)
+    for (const answer of answers) assert.match(answer, /UDP reflexive addr: 127\.0\.0\.1:\d+/)
+  } finally {
+    await server.stop()
+  }
+})
+
+test('NAT detection: turnutils_natdiscovery finds mapping, filtering, hairpinning, and how long a mapping lives', async () => {
+  const server = await detecting()
+  try {
+    const { stdout } = await run('turnutils_natdiscovery', ['-m', '-f', '-H', '-t', '-T', '1', '-p', String(server.port), '-L', '127.0.0.1', '127.0.0.1'], { timeout: LIMIT_MS })
+    assert.match(stdout, /NAT with Endpoint Independent Mapping!/)
+    assert.match(stdout, /NAT with Endpoint Independent Filtering!/)
+  } finally {
+    await server.stop()
   }
 })

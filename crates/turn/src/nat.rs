@@ -2,8 +2,10 @@
 //! what. Pure functions that the engine calls for Binding requests over UDP; the client's half is `client::discovery`.
 //!
 //! Off unless a second address is configured: whoever honours CHANGE-REQUEST sends from sockets that the client never wrote
-//! to. RESPONSE-PORT, which would send to ports that the client did not write from, is refused always (RFC 5780 §9.1), and
-//! PADDING never makes an answer larger than its request.
+//! to, and whoever honours RESPONSE-PORT to ports that it never wrote from. Clients need the latter to measure how long their
+//! NAT keeps a mapping (RFC 5780 §4.6). Who can forge a source has no use for it, so it reaches nothing that a forged source
+//! would not; neighbours behind the same NAT are spared by a bound and by the budget of the engine, which counts every such
+//! answer. PADDING never makes an answer larger than its request.
 
 use std::net::SocketAddr;
 
@@ -17,6 +19,10 @@ pub const RESPONSE_PORT: u16 = 0x0027;
 pub const RESPONSE_ORIGIN: u16 = 0x802b;
 /// OTHER-ADDRESS (RFC 5780 §7.4).
 pub const OTHER_ADDRESS: u16 = 0x802c;
+
+/// The lowest port that RESPONSE-PORT may name: below are services that answer whatever comes, and no NAT maps a client there
+/// (RFC 4787 REQ-3).
+const LOWEST_RESPONSE_PORT: u16 = 1024;
 
 /// The most padding that is sent: the datagram leaves in two fragments on every usual link, and in no more.
 const PADDING_BYTES: usize = 1500;
@@ -76,8 +82,8 @@ pub struct NatRequest {
     pub change: Change,
     /// Bytes of the value of PADDING, where there is one.
     pub padding: Option<usize>,
-    /// Whether there is a RESPONSE-PORT.
-    pub response_port: bool,
+    /// The value of RESPONSE-PORT, where there is one.
+    pub response_port: Option<u16>,
 }
 
 /// How a Binding request is answered.
@@ -85,19 +91,21 @@ pub struct NatRequest {
 pub struct NatAnswer {
     /// The socket to send from; also the value of RESPONSE-ORIGIN.
     pub origin: SocketAddr,
+    /// The port of the client's address to send to, where it is not the one that the request came from.
+    pub to_port: Option<u16>,
     /// The value of OTHER-ADDRESS.
     pub other: SocketAddr,
     /// Bytes of PADDING to add.
     pub padding: Option<usize>,
 }
 
-/// Why a Binding request is refused.
+/// Why a Binding request is refused with 400.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NatRefusal {
-    /// 420 with this attribute: the server acts as one that does not know it.
-    Unknown(u16),
-    /// 400: the attributes contradict each other.
+    /// RESPONSE-PORT and PADDING at once (RFC 5780 §6.1): two fragments to who asked for none.
     Contradiction,
+    /// RESPONSE-PORT names a port of the system.
+    LowPort,
 }
 
 impl NatDetection {
@@ -147,12 +155,13 @@ impl NatDetection {
     }
 
     fn answer_from(&self, local: SocketAddr, request: NatRequest) -> Result<NatAnswer, NatRefusal> {
-        if request.response_port {
-            // RFC 5780 §6.1: both together are an error in themselves.
-            let both = request.padding.is_some();
-            return Err(if both { NatRefusal::Contradiction } else { NatRefusal::Unknown(RESPONSE_PORT) });
+        match request.response_port {
+            Some(_) if request.padding.is_some() => return Err(NatRefusal::Contradiction),
+            Some(..LOWEST_RESPONSE_PORT) => return Err(NatRefusal::LowPort),
+            Some(_) | None => {}
         }
         Ok(NatAnswer {
+            to_port: request.response_port,
             origin: self.changed(local, request.change),
             other: self.changed(local, Change { address: true, port: true }),
             padding: request.padding.map(|bytes| bytes.min(PADDING_BYTES)),
@@ -236,13 +245,17 @@ mod tests {
     }
 
     #[test]
-    fn refuses_to_answer_to_another_port() {
-        let refusal = |padding| {
-            let request = NatRequest { response_port: true, padding, ..NatRequest::default() };
-            detection().answer(at("192.0.2.1:3478"), request).expect("a listener").expect_err("a refusal")
+    fn answers_to_another_port_but_to_no_service() {
+        let answer = |port, padding| {
+            let request = NatRequest { response_port: Some(port), padding, ..NatRequest::default() };
+            detection().answer(at("192.0.2.1:3478"), request).expect("a listener").map(|answer| answer.to_port)
         };
-        assert_eq!(refusal(None), NatRefusal::Unknown(RESPONSE_PORT));
-        assert_eq!(refusal(Some(100)), NatRefusal::Contradiction);
+        assert_eq!(answer(1024, None), Ok(Some(1024)));
+        assert_eq!(answer(65_535, None), Ok(Some(65_535)));
+        for port in [0, 19, 53, 1023] {
+            assert_eq!(answer(port, None), Err(NatRefusal::LowPort));
+        }
+        assert_eq!(answer(5_000, Some(0)), Err(NatRefusal::Contradiction));
     }
 
     #[test]

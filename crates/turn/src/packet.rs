@@ -36,10 +36,12 @@ pub enum Verdict {
     Drop,
     /// Send the engine's `reply()` back to where the packet came from, from the address it came to.
     Reply,
-    /// Send the engine's `reply()` back, but from this listener: what RFC 5780 asks for.
+    /// Send the engine's `reply()` to the client, but from this listener or to another of its ports: what RFC 5780 asks for.
     ReplyFrom {
         /// The listener.
         local: SocketAddr,
+        /// The client's address, with the port to send to.
+        to: SocketAddr,
     },
     /// Send `payload` from a relay socket.
     ToPeer {

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::net::SocketAddr;
+
 use switchboard_turn::message::{Class, Method, Writer, known};
 use switchboard_turn::stats::Dropped;
 use switchboard_turn::{Client, NatDetection, Rate, Settings, Via};
@@ -120,16 +122,94 @@ fn with_a_second_address_it_answers_from_where_it_is_asked_to() {
     let change = world.plain(Method::Binding, |writer| {
         writer.attribute(0x0003, &[0, 0, 0, 6]);
     });
-    let Event::ReplyFrom(local, bytes) = world.client(client, &change) else { panic!("not from elsewhere") };
-    assert_eq!((local, world::Answer(bytes).message().mapped()), (at("203.0.113.8:3479"), Some(client.remote)));
-    let port = world.plain(Method::Binding, |writer| {
-        writer.attribute(0x0003, &[0, 0, 0, 0]);
-        writer.attribute(0x0027, &[0, 80, 0, 0]);
-    });
-    let answer = world.client(client, &port).reply();
-    assert_eq!(answer.code(), 420);
-    assert_eq!(answer.message().attribute(known::UNKNOWN_ATTRIBUTES), Some(&[0, 0x27][..]));
+    let (local, to, answer) = from_elsewhere(world.client(client, &change));
+    assert_eq!((local, to), (at("203.0.113.8:3479"), client.remote));
+    assert_eq!(answer.message().mapped(), Some(client.remote));
     // Over TCP there is nothing to find out.
     let tcp = Client { via: Via::Tcp(1), remote: client.remote };
     assert_eq!(world.client(tcp, &change).reply().code(), 420);
+}
+
+/// A world with a second address, and few answers for each prefix.
+fn detecting() -> World {
+    let alternate = NatDetection::new(at("203.0.113.7:3478"), at("203.0.113.8:3479")).expect("two addresses");
+    let answers_per_prefix = Rate { per_second: 1, burst: 20 };
+    World::with(Settings { alternate: Some(alternate), answers_per_prefix, ..world::settings() })
+}
+
+fn from_elsewhere(event: Event) -> (SocketAddr, SocketAddr, world::Answer) {
+    let Event::ReplyFrom(local, to, bytes) = event else { panic!("not from elsewhere: {event:?}") };
+    (local, to, world::Answer(bytes))
+}
+
+fn to_port(world: &mut World, port: u16, more: impl Fn(&mut Writer<'_>)) -> Vec<u8> {
+    let [high, low] = port.to_be_bytes();
+    world.plain(Method::Binding, |writer| {
+        writer.attribute(0x0027, &[high, low, 0, 0]);
+        more(writer);
+    })
+}
+
+#[test]
+fn answers_to_the_port_that_response_port_names() {
+    let mut world = detecting();
+    let client = udp("192.0.2.9:5000");
+    let request = to_port(&mut world, 6_000, empty);
+    let (local, to, answer) = from_elsewhere(world.client(client, &request));
+    assert_eq!((local, to), (at("203.0.113.7:3478"), at("192.0.2.9:6000")));
+    assert_eq!(answer.message().mapped(), Some(client.remote), "the mapping of the request");
+    assert!(answer.0.len() <= 2 * request.len(), "{} for {}", answer.0.len(), request.len());
+    // With the other address and port as well.
+    let request = to_port(&mut world, 6_000, |writer| {
+        writer.attribute(0x0003, &[0, 0, 0, 6]);
+    });
+    let (local, to, _) = from_elsewhere(world.client(client, &request));
+    assert_eq!((local, to), (at("203.0.113.8:3479"), at("192.0.2.9:6000")));
+    // Two bytes are as good as four.
+    let short = world.plain(Method::Binding, |writer| {
+        writer.attribute(0x0027, &6_000_u16.to_be_bytes());
+    });
+    assert_eq!(from_elsewhere(world.client(client, &short)).1, at("192.0.2.9:6000"));
+}
+
+#[test]
+fn response_port_reaches_no_service_and_no_relay_and_no_second_fragment() {
+    let mut world = detecting();
+    let client = udp("192.0.2.9:5000");
+    for port in [0, 19, 53, 123, 1023] {
+        let request = to_port(&mut world, port, empty);
+        assert_eq!(world.client(client, &request).reply().code(), 400, "port {port}");
+    }
+    let padded = to_port(&mut world, 6_000, |writer| {
+        writer.attribute(0x0026, &[0; 1_400]);
+    });
+    assert_eq!(world.client(client, &padded).reply().code(), 400);
+    let odd = world.plain(Method::Binding, |writer| {
+        writer.attribute(0x0027, &[1, 2, 3]);
+    });
+    assert_eq!(world.client(client, &odd).reply().code(), 400);
+    // What comes from the relay's own address does not come into a relay by this door.
+    let (_, relayed) = world.allocate(udp("192.0.2.10:5000"));
+    let request = to_port(&mut world, relayed.port(), empty);
+    let own = Client { remote: SocketAddr::new(relayed.ip(), 5_000), ..client };
+    assert_eq!(world.client(own, &request), Event::Nothing);
+    // A port of the relay's range that nobody has is another program's, as in development on one machine.
+    let request = to_port(&mut world, relayed.port() ^ 1, empty);
+    assert_eq!(from_elsewhere(world.client(own, &request)).1.port(), relayed.port() ^ 1);
+    // Where there is no second address, nobody knows the attribute.
+    let mut world = World::new();
+    let request = to_port(&mut world, 6_000, empty);
+    let answer = world.client(client, &request).reply();
+    assert_eq!(answer.code(), 420);
+    assert_eq!(answer.message().attribute(known::UNKNOWN_ATTRIBUTES), Some(&[0, 0x27][..]));
+}
+
+#[test]
+fn answers_to_other_ports_cost_the_budget_of_clients_with_an_allocation_too() {
+    let mut world = detecting();
+    let client = udp("192.0.2.9:5000");
+    world.allocate(client);
+    let request = to_port(&mut world, 6_000, empty);
+    let answered = (0..100).filter(|_| world.client(client, &request) != Event::Nothing).count();
+    assert!((1..=20).contains(&answered), "{answered}");
 }

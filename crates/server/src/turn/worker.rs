@@ -313,7 +313,7 @@ impl Worker {
         match verdict {
             Verdict::Drop => return false,
             Verdict::Reply => self.reply(origin),
-            Verdict::ReplyFrom { local } => self.reply_from(origin, local),
+            Verdict::ReplyFrom { local, to } => self.reply_from(local, to),
             Verdict::ToPeer { relay, peer, payload, dont_fragment } => {
                 let flow = Flow { source: Source::Relay(relay), to: peer, whole: dont_fragment };
                 let segment = Segment { head: Piece::default(), body: Piece::new(at(payload)) };
@@ -363,11 +363,10 @@ impl Worker {
         }
     }
 
-    /// Sends the engine's answer back from another address than the one that was asked (RFC 5780).
-    fn reply_from(&mut self, origin: Origin, local: SocketAddr) {
-        let Origin::Client { client, .. } = origin else { return };
+    /// Sends the engine's answer from another address than the one that was asked, or to another port (RFC 5780).
+    fn reply_from(&mut self, local: SocketAddr, to: SocketAddr) {
         if let Some(endpoint) = self.parts.endpoints.at(local) {
-            self.answer(endpoint, client.remote);
+            self.answer(endpoint, to);
         }
     }
 

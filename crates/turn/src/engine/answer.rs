@@ -118,7 +118,8 @@ impl Engine {
         proven || self.has_budget(request)
     }
 
-    fn has_budget(&mut self, request: &Request<'_>) -> bool {
+    /// The same, whoever asks.
+    pub(super) fn has_budget(&mut self, request: &Request<'_>) -> bool {
         self.budget.allows(request.client.remote.ip(), request.now.instant)
     }
 }

@@ -9,6 +9,7 @@ use crate::message::{Class, Writer};
 use crate::nat::{
     CHANGE_REQUEST, Change, NatAnswer, NatRefusal, NatRequest, OTHER_ADDRESS, PADDING, RESPONSE_ORIGIN, RESPONSE_PORT,
 };
+use crate::shared::Owner;
 use crate::stats::Dropped;
 use crate::{Verdict, Via};
 
@@ -27,7 +28,16 @@ impl Engine {
         if message.unknown_required(understood).next().is_some() {
             return self.refuse(request, Refusal::Unknown(understood));
         }
-        if !self.may_answer(request) {
+        let to = match nat.and_then(|answer| answer.to_port) {
+            Some(port) => SocketAddr::new(request.client.remote.ip(), port),
+            None => request.client.remote,
+        };
+        if to != request.client.remote && matches!(self.shared.owner(to), Some(Owner::Worker(..))) {
+            return self.drop(Dropped::Hairpin);
+        }
+        // That a client has an allocation says nothing about its other ports: others may have them.
+        let may = if to == request.client.remote { self.may_answer(request) } else { self.has_budget(request) };
+        if !may {
             return self.drop(Dropped::Budget);
         }
         self.stats.count_answer(message.method(), 0);
@@ -40,7 +50,9 @@ impl Engine {
             writer.fingerprint();
         }
         match nat {
-            Some(answer) if answer.origin != request.local => Verdict::ReplyFrom { local: answer.origin },
+            Some(answer) if answer.origin != request.local || to != request.client.remote => {
+                Verdict::ReplyFrom { local: answer.origin, to }
+            }
             Some(_) | None => Verdict::Reply,
         }
     }
@@ -50,21 +62,27 @@ impl Engine {
         let Some(detection) = self.shared.settings().alternate else { return Ok(None) };
         let Via::Udp(_) = request.client.via else { return Ok(None) };
         let message = &request.message;
-        let change = match message.attribute(CHANGE_REQUEST).map(<[u8; 4]>::try_from) {
-            Some(Ok(bits)) => Change::from_bits(u32::from_be_bytes(bits)),
-            Some(Err(_)) => return Err(Refusal::Plain(400)),
-            None => Change::default(),
+        let four = |kind| message.attribute(kind).map(<[u8; 4]>::try_from).transpose();
+        let bad = |_| Refusal::Plain(400);
+        // A port and two bytes of padding, which some count as part of the value and some do not (RFC 5780 §7.5).
+        let port = match message.attribute(RESPONSE_PORT) {
+            None => None,
+            Some(&[high, low] | &[high, low, _, _]) => Some(u16::from_be_bytes([high, low])),
+            Some(_) => return Err(Refusal::Plain(400)),
         };
         let nat_request = NatRequest {
-            change,
+            change: four(CHANGE_REQUEST)
+                .map_err(bad)?
+                .map(u32::from_be_bytes)
+                .map(Change::from_bits)
+                .unwrap_or_default(),
             padding: message.attribute(PADDING).map(<[u8]>::len),
-            response_port: message.attribute(RESPONSE_PORT).is_some(),
+            response_port: port,
         };
         match detection.answer(request.local, nat_request) {
             None => Ok(None),
             Some(Ok(answer)) => Ok(Some(answer)),
-            Some(Err(NatRefusal::Unknown(_))) => Err(Refusal::Unknown(&[CHANGE_REQUEST, PADDING])),
-            Some(Err(NatRefusal::Contradiction)) => Err(Refusal::Plain(400)),
+            Some(Err(NatRefusal::Contradiction | NatRefusal::LowPort)) => Err(Refusal::Plain(400)),
         }
     }
 }

@@ -41,10 +41,13 @@ pub struct Sockets {
     /// What the next openings fail with.
     pub failing: Option<OpenError>,
     pub opened: Vec<SocketAddr>,
+    /// Openings, whatever came of them.
+    pub tried: usize,
 }
 
 impl Host for Sockets {
     fn open_relay(&mut self, bind: SocketAddr) -> Result<RelayId, OpenError> {
+        self.tried += 1;
         if let Some(error) = self.failing {
             return Err(error);
         }
@@ -68,10 +71,25 @@ impl Host for Sockets {
 pub enum Event {
     Nothing,
     Reply(Vec<u8>),
-    ReplyFrom(SocketAddr, Vec<u8>),
-    ToPeer { relay: RelayId, peer: SocketAddr, payload: Vec<u8>, dont_fragment: bool },
-    ToClient { client: Client, local: SocketAddr, packet: Vec<u8> },
-    ToWorker { worker: WorkerId, relayed: SocketAddr, from: SocketAddr, payload: Vec<u8> },
+    /// From this listener, to this address.
+    ReplyFrom(SocketAddr, SocketAddr, Vec<u8>),
+    ToPeer {
+        relay: RelayId,
+        peer: SocketAddr,
+        payload: Vec<u8>,
+        dont_fragment: bool,
+    },
+    ToClient {
+        client: Client,
+        local: SocketAddr,
+        packet: Vec<u8>,
+    },
+    ToWorker {
+        worker: WorkerId,
+        relayed: SocketAddr,
+        from: SocketAddr,
+        payload: Vec<u8>,
+    },
 }
 
 impl Event {
@@ -162,8 +180,14 @@ impl World {
     }
 
     pub fn with(settings: Settings) -> Self {
+        Self::seeded(7, settings)
+    }
+
+    /// With a seed of its own, from which ports and tokens are drawn.
+    pub fn seeded(seed: u16, settings: Settings) -> Self {
         let count = settings.workers;
-        let shared = Shared::new(settings, [7; 32]);
+        let [high, low] = seed.to_be_bytes();
+        let shared = Shared::new(settings, std::array::from_fn(|place| if place == 0 { high } else { low }));
         let worker = |index| Worker {
             engine: Engine::new(WorkerId(index), Arc::clone(&shared), [index; 32]),
             sockets: Sockets::default(),
@@ -216,7 +240,9 @@ impl World {
         match verdict {
             Verdict::Drop => Event::Nothing,
             Verdict::Reply => Event::Reply(self.workers[worker].engine.reply().to_vec()),
-            Verdict::ReplyFrom { local } => Event::ReplyFrom(local, self.workers[worker].engine.reply().to_vec()),
+            Verdict::ReplyFrom { local, to } => {
+                Event::ReplyFrom(local, to, self.workers[worker].engine.reply().to_vec())
+            }
             Verdict::ToPeer { relay, peer, payload, dont_fragment } => {
                 Event::ToPeer { relay, peer, payload: buffer[payload].to_vec(), dont_fragment }
             }
@@ -292,6 +318,13 @@ impl World {
     }
 
     /// An allocation of the first worker, with its login.
+    /// The first worker begins anew, as after a fault.
+    pub fn renew(&mut self) {
+        let worker = self.workers.remove(0);
+        let engine = worker.engine.renew([9; 32], self.now.instant);
+        self.workers.insert(0, Worker { engine, sockets: Sockets::default() });
+    }
+
     pub fn allocate(&mut self, client: Client) -> (Login, SocketAddr) {
         self.allocate_at(0, client)
     }
