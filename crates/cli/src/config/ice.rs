@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::problem::closest;
+use super::table::{self, Entry, Members};
 use super::value::{REDACTED, Secrets, Setting, Wrong, describe, quote};
 
 /// One `[[ice_servers]]` entry.
@@ -37,9 +37,6 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The members of an entry.
-const MEMBERS: [&str; 4] = ["urls", "username", "credential", "credential_file"];
-
 impl Setting for IceEntry {
     const PLACEHOLDER: &'static str = "TABLE";
 
@@ -47,30 +44,16 @@ impl Setting for IceEntry {
         "a table such as { urls = [\"turn:turn.example.org\"], username = \"ann\", credential = \"secret\" }".to_owned()
     }
 
-    /// Reads an inline table, without repeating it in the complaint: it may hold a secret.
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        Self::from_toml(&parse(text)?).map_err(|wrong| Wrong { span: None, ..wrong })
+        table::from_text(text)
     }
 
-    /// Reads a TOML array of tables, for commas separate their members too.
     fn list_from_text(text: &str) -> Result<Vec<Self>, Wrong> {
-        <Vec<Self>>::from_toml(&parse(text)?).map_err(|wrong| Wrong { span: None, ..wrong })
+        table::list_from_text(text)
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        let Some(table) = value.get_ref().as_table() else {
-            return Err(Wrong::not(&Self::rule(), &describe(value.get_ref())).at(value.span()));
-        };
-        if let Some((name, _)) = table.iter().find(|(name, _)| !MEMBERS.contains(&name.get_ref().as_ref())) {
-            let wrong = Wrong::because(format!("has no member {}", quote(name.get_ref()))).at(name.span());
-            return Err(match closest(name.get_ref(), MEMBERS) {
-                Some(member) => wrong.hint(format!("did you mean \"{member}\"?")),
-                None => wrong.hint(format!("the members are {}", MEMBERS.join(", "))),
-            });
-        }
-        let entry = Self { urls: urls(table)?, username: text(table, "username")?, credential: credential(table)? };
-        entry.check().map_err(|wrong| wrong.at(value.span()))?;
-        Ok(entry)
+        table::from_toml(value)
     }
 
     fn to_toml(&self, secrets: Secrets) -> String {
@@ -98,6 +81,19 @@ impl Setting for IceEntry {
     }
 }
 
+impl Entry for IceEntry {
+    const MEMBERS: &'static [&'static str] = &["urls", "username", "credential", "credential_file"];
+
+    const EXAMPLE: &'static str = "[{ urls = [\"stun:stun.example.org\"] }]";
+
+    fn read(members: Members<'_>) -> Result<Self, Wrong> {
+        let entry =
+            Self { urls: urls(members)?, username: members.text("username")?, credential: credential(members)? };
+        entry.check()?;
+        Ok(entry)
+    }
+}
+
 impl IceEntry {
     /// Holds the entry against what browsers accept: `RTCPeerConnection` throws over a TURN URL without credentials.
     fn check(&self) -> Result<(), Wrong> {
@@ -113,16 +109,8 @@ impl IceEntry {
     }
 }
 
-/// Parses a TOML value.
-fn parse(text: &str) -> Result<Spanned<DeValue<'_>>, Wrong> {
-    DeValue::parse(text).map_err(|error| {
-        let hint = error.message().to_owned();
-        Wrong::because("must be a TOML array of tables: [{ urls = [\"stun:stun.example.org\"] }]").hint(hint)
-    })
-}
-
-fn urls(table: &DeTable<'_>) -> Result<Vec<String>, Wrong> {
-    let Some(value) = table.get("urls") else {
+fn urls(members: Members<'_>) -> Result<Vec<String>, Wrong> {
+    let Some(value) = members.value("urls") else {
         return Err(Wrong::because("lacks its urls").hint("add urls = [\"stun:stun.example.org\"]"));
     };
     let items = match value.get_ref() {
@@ -147,22 +135,9 @@ fn url(value: &Spanned<DeValue<'_>>) -> Result<String, Wrong> {
     }
 }
 
-fn text(table: &DeTable<'_>, name: &str) -> Result<Option<String>, Wrong> {
-    let Some(value) = table.get(name) else { return Ok(None) };
-    match value.get_ref().as_str() {
-        Some("") => Err(Wrong::because(format!("has an empty {name}")).at(value.span())),
-        Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Wrong::because(format!("has a {name} that is no string")).at(value.span())),
-    }
-}
-
-fn credential(table: &DeTable<'_>) -> Result<Option<Credential>, Wrong> {
-    match (text(table, "credential")?, text(table, "credential_file")?) {
+fn credential(members: Members<'_>) -> Result<Option<Credential>, Wrong> {
+    match (members.secret("credential")?, members.text("credential_file")?) {
         (Some(_), Some(_)) => Err(Wrong::because("has both a credential and a credential_file")),
-        (Some(secret), None) if secret == REDACTED => {
-            Err(Wrong::because(format!("has the placeholder {} for its credential", quote(REDACTED)))
-                .hint("put the credential there; `switchboard config --show-secrets` prints it"))
-        }
         (Some(secret), None) => Ok(Some(Credential::Inline(secret))),
         (None, Some(path)) => Ok(Some(Credential::File(PathBuf::from(path)))),
         (None, None) => Ok(None),

@@ -15,6 +15,7 @@ mod problem;
 mod raw;
 mod render;
 mod secrets;
+mod table;
 mod turn;
 mod units;
 mod value;

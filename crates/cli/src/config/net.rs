@@ -3,19 +3,28 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
-use switchboard_server::config::{DEFAULT_ADMIN_PORT, DEFAULT_PORT};
+use switchboard_server::config::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, DEFAULT_TURN_PORT, DEFAULT_TURN_TLS_PORT};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::value::{Secrets, Setting, Wrong, describe, quote};
 
-/// Where to listen. A port alone means every address of the machine, IPv6 and IPv4.
+/// Where to listen, with the port that is usual there. A port alone means every address of the machine, IPv6 and IPv4; for
+/// what only the operator may reach it means loopback, so that nothing is opened to strangers by accident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ListenAddr(pub(crate) SocketAddr);
+pub(crate) struct Addr<const PORT: u16, const LOOPBACK: bool = false>(pub(crate) SocketAddr);
 
-/// Where to serve the operator. A port alone means loopback, so that nothing is opened to strangers by accident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AdminAddr(pub(crate) SocketAddr);
+/// Where pages and dialects are served.
+pub(crate) type ListenAddr = Addr<DEFAULT_PORT>;
+
+/// Where the operator is served.
+pub(crate) type AdminAddr = Addr<DEFAULT_ADMIN_PORT, true>;
+
+/// Where STUN and TURN are served over UDP and TCP.
+pub(crate) type TurnAddr = Addr<DEFAULT_TURN_PORT>;
+
+/// Where they are served over TLS.
+pub(crate) type TurnTlsAddr = Addr<DEFAULT_TURN_TLS_PORT>;
 
 /// A network whose members are trusted, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,19 +38,29 @@ pub(crate) struct PageOrigin(pub(crate) String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicUrl(pub(crate) String);
 
-impl Setting for ListenAddr {
+impl<const PORT: u16, const LOOPBACK: bool> Setting for Addr<PORT, LOOPBACK> {
     const PLACEHOLDER: &'static str = "ADDR";
 
     fn rule() -> String {
-        "an address with a port, such as \"3000\", \"127.0.0.1:3000\" or \"[::]:3000\"".to_owned()
+        if LOOPBACK {
+            format!("an address with a port, such as \"{PORT}\" (loopback) or \"127.0.0.1:{PORT}\"")
+        } else {
+            format!("an address with a port, such as \"{PORT}\", \"127.0.0.1:{PORT}\" or \"[::]:{PORT}\"")
+        }
     }
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        address(text, (Ipv6Addr::UNSPECIFIED, DEFAULT_PORT).into(), &Self::rule()).map(Self)
+        let alone = if LOOPBACK { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        address(text, SocketAddr::new(alone, PORT), &Self::rule()).map(Self)
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        text_or_port(value, Self::from_text, Self::rule)
+        match value.get_ref() {
+            DeValue::String(text) => Self::from_text(text),
+            DeValue::Integer(port) if port.radix() == 10 => Self::from_text(port.as_str()),
+            other => Err(Wrong::not(&Self::rule(), &describe(other))),
+        }
+        .map_err(|wrong| wrong.at(value.span()))
     }
 
     fn to_toml(&self, _: Secrets) -> String {
@@ -52,32 +71,6 @@ impl Setting for ListenAddr {
     fn any() -> proptest::strategy::BoxedStrategy<Self> {
         use proptest::strategy::Strategy;
         proptest::arbitrary::any::<(IpAddr, u16)>().prop_map(|pair| Self(SocketAddr::from(pair))).boxed()
-    }
-}
-
-impl Setting for AdminAddr {
-    const PLACEHOLDER: &'static str = "ADDR";
-
-    fn rule() -> String {
-        "an address with a port, such as \"9464\" (loopback) or \"127.0.0.1:9464\"".to_owned()
-    }
-
-    fn from_text(text: &str) -> Result<Self, Wrong> {
-        address(text, (Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT).into(), &Self::rule()).map(Self)
-    }
-
-    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        text_or_port(value, Self::from_text, Self::rule)
-    }
-
-    fn to_toml(&self, _: Secrets) -> String {
-        quote(&self.0.to_string())
-    }
-
-    #[cfg(test)]
-    fn any() -> proptest::strategy::BoxedStrategy<Self> {
-        use proptest::strategy::Strategy;
-        ListenAddr::any().prop_map(|ListenAddr(addr)| Self(addr)).boxed()
     }
 }
 
@@ -191,7 +184,7 @@ impl Setting for PublicUrl {
 
 /// Parses `3000`, `:3000`, `192.0.2.7:3000` or `[2001:db8::7]:3000`; a port alone gets the address of `usual`, whose port is
 /// advised where there is none.
-pub(super) fn address(text: &str, usual: SocketAddr, rule: &str) -> Result<SocketAddr, Wrong> {
+fn address(text: &str, usual: SocketAddr, rule: &str) -> Result<SocketAddr, Wrong> {
     let port = text.strip_prefix(':').unwrap_or(text);
     if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
         return port
@@ -210,20 +203,6 @@ pub(super) fn address(text: &str, usual: SocketAddr, rule: &str) -> Result<Socke
             _ => wrong,
         }
     })
-}
-
-/// Reads a TOML string, or an integer as a port.
-pub(super) fn text_or_port<T>(
-    value: &Spanned<DeValue<'_>>,
-    from_text: fn(&str) -> Result<T, Wrong>,
-    rule: fn() -> String,
-) -> Result<T, Wrong> {
-    match value.get_ref() {
-        DeValue::String(text) => from_text(text),
-        DeValue::Integer(port) if port.radix() == 10 => from_text(port.as_str()),
-        other => Err(Wrong::not(&rule(), &describe(other))),
-    }
-    .map_err(|wrong| wrong.at(value.span()))
 }
 
 /// Whether `text` is a host with an optional port (RFC 3986 §3.2, without user information).
@@ -247,7 +226,7 @@ mod tests {
     use super::*;
 
     fn listen(text: &str) -> Result<String, Wrong> {
-        ListenAddr::from_text(text).map(|ListenAddr(addr)| addr.to_string())
+        ListenAddr::from_text(text).map(|addr| addr.0.to_string())
     }
 
     #[test]
@@ -256,6 +235,8 @@ mod tests {
             assert_eq!(listen(text).as_deref(), Ok("[::]:3000"));
         }
         assert_eq!(read("3000"), ListenAddr::from_text("3000"));
+        assert_eq!(TurnAddr::from_text("3478").map(|addr| addr.0.to_string()).as_deref(), Ok("[::]:3478"));
+        assert!(TurnTlsAddr::from_text("").expect_err("empty").sentence.contains("[::]:5349"));
     }
 
     #[test]

@@ -10,10 +10,10 @@ use switchboard_server::config::{AdminListen, DEFAULT_TURN_TLS_PORT, IceServer, 
 use super::ice::{Credential, IceEntry};
 use super::keys::settings;
 use super::log::{LogFilter, LogFormat};
-use super::net::{AdminAddr, ListenAddr, Network, PageOrigin, PublicUrl};
+use super::net::{Addr, AdminAddr, ListenAddr, Network, PageOrigin, PublicUrl, TurnAddr, TurnTlsAddr};
 use super::peerjs::{Mount, PeerKey};
 use super::secrets::{FilePath, Hidden, TurnUser};
-use super::turn::{MinIntegrity, PlainAddr, PortRange, Realm, RelaySource, TlsAddr, TurnAddr};
+use super::turn::{MinIntegrity, PortRange, Realm, RelaySource};
 use super::units::{Count, Size, Span};
 use super::value::Setting;
 
@@ -30,12 +30,12 @@ settings! {
     /// Where the server is, and whom it trusts.
     struct Main as main, "" {
         /// Where people connect. A port alone means every address of this machine, IPv6 and IPv4; port 0 takes a free one.
-        listen (flag "listen"): Vec<ListenAddr> = |server| server.listen.iter().copied().map(ListenAddr).collect();
+        listen (flag "listen"): Vec<ListenAddr> = |server| server.listen.iter().copied().map(Addr).collect();
 
         /// Where the operator reads `/metrics`, `/healthz` and `/readyz`. Never put it where strangers reach it. A port
         /// alone means loopback. The default gives way if another program has the port; a configured address must be free.
         admin_listen (flag "admin-listen"): Option<AdminAddr> = |server| match server.admin_listen {
-            AdminListen::IfFree(address) | AdminListen::At(address) => Some(AdminAddr(address)),
+            AdminListen::IfFree(address) | AdminListen::At(address) => Some(Addr(address)),
             AdminListen::Off => None,
         };
 
@@ -69,15 +69,15 @@ settings! {
     struct Turn as turn, "turn" {
         /// Where STUN and TURN are served, over UDP and TCP alike; `"none"` is nowhere. A port alone means every address of this
         /// machine. The default gives way if another program has the port; a configured address must be free.
-        listen (flag "turn-listen"): Option<Vec<PlainAddr>> = |server| match &server.turn.listen {
-            TurnListen::IfFree(address) => Some(vec![TurnAddr(*address)]),
-            TurnListen::At(addresses) => Some(addresses.iter().copied().map(TurnAddr).collect()),
+        listen (flag "turn-listen"): Option<Vec<TurnAddr>> = |server| match &server.turn.listen {
+            TurnListen::IfFree(address) => Some(vec![Addr(*address)]),
+            TurnListen::At(addresses) => Some(addresses.iter().copied().map(Addr).collect()),
             TurnListen::Off => None,
         };
 
         /// Where TURN over TLS is served, if there is a certificate. Networks that let only TLS out often let it out on port 443
         /// alone.
-        tls_listen (flag "turn-tls-listen"): Vec<TlsAddr> = |_| vec![TurnAddr(default_tls_addr())];
+        tls_listen (flag "turn-tls-listen"): Vec<TurnTlsAddr> = |_| vec![Addr(default_tls_addr())];
 
         /// The certificate for TURN over TLS: a PEM file, the server's own certificate first, then what leads to a root. It has to
         /// be good for the name under which people reach the server.
@@ -151,8 +151,8 @@ settings! {
         workers: Option<Count<1, 64>> = |server| server.turn.workers.map(|workers| Count(workers.get().into()));
 
         /// A second address, by which clients can find out what kind of NAT they are behind (RFC 5780). Off by default, for it
-        /// makes the server answer from where nobody asked.
-        nat_detection: Option<PlainAddr> = |server| server.turn.nat_detection.map(TurnAddr);
+        /// makes the server answer from where nobody asked, and to ports of a client that did not ask.
+        nat_detection: Option<TurnAddr> = |server| server.turn.nat_detection.map(Addr);
 
         /// The weakest integrity of messages that is accepted. Browsers know SHA-1 alone.
         min_integrity: MinIntegrity = |server| MinIntegrity(server.turn.min_integrity);

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use switchboard_server::config::{Secret, StaticUser};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::problem::closest;
+use super::table::{self, Entry, Members};
 use super::value::{REDACTED, Secrets, Setting, Wrong, quote};
 
 /// The longest secret in characters: far more than any has use for.
@@ -129,9 +129,6 @@ impl Setting for FilePath {
     }
 }
 
-/// The members of a user.
-const MEMBERS: [&str; 2] = ["name", "password"];
-
 impl Setting for TurnUser {
     const PLACEHOLDER: &'static str = "TABLE";
 
@@ -139,38 +136,16 @@ impl Setting for TurnUser {
         "a table such as { name = \"ann\", password = \"secret\" }".to_owned()
     }
 
-    /// Reads an inline table, without repeating it in the complaint: it holds a secret.
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        Self::from_toml(&parse(text)?).map_err(|wrong| Wrong { span: None, ..wrong })
+        table::from_text(text)
     }
 
-    /// Reads a TOML array of tables, for commas separate their members too.
     fn list_from_text(text: &str) -> Result<Vec<Self>, Wrong> {
-        <Vec<Self>>::from_toml(&parse(text)?).map_err(|wrong| Wrong { span: None, ..wrong })
+        table::list_from_text(text)
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        let Some(table) = value.get_ref().as_table() else {
-            return Err(Wrong::because(format!("must be {}", Self::rule())).at(value.span()));
-        };
-        if let Some((name, _)) = table.iter().find(|(name, _)| !MEMBERS.contains(&name.get_ref().as_ref())) {
-            let wrong = Wrong::because(format!("has no member {}", quote(name.get_ref()))).at(name.span());
-            return Err(match closest(name.get_ref(), MEMBERS) {
-                Some(member) => wrong.hint(format!("did you mean \"{member}\"?")),
-                None => wrong.hint(format!("the members are {}", MEMBERS.join(", "))),
-            });
-        }
-        let member = |name| member(table, name).map_err(|wrong| wrong.at(value.span()));
-        let user = Self { name: member("name")?, password: member("password")? };
-        if user.password == REDACTED {
-            return Err(Wrong::because(format!("has the placeholder {} for its password", quote(REDACTED)))
-                .hint("put the password there; `switchboard config --show-secrets` prints it")
-                .at(value.span()));
-        }
-        match StaticUser::new(&user.name, &user.password) {
-            Ok(_) => Ok(user),
-            Err(error) => Err(Wrong::because(format!("cannot be: {error}")).at(value.span())),
-        }
+        table::from_toml(value)
     }
 
     fn to_toml(&self, secrets: Secrets) -> String {
@@ -185,26 +160,30 @@ impl Setting for TurnUser {
     }
 }
 
-impl fmt::Debug for TurnUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TurnUser({}, {REDACTED})", self.name)
+impl Entry for TurnUser {
+    const MEMBERS: &'static [&'static str] = &["name", "password"];
+
+    const EXAMPLE: &'static str = "[{ name = \"ann\", password = \"…\" }]";
+
+    fn read(members: Members<'_>) -> Result<Self, Wrong> {
+        let lacks = || Wrong::because("lacks its password");
+        let user = Self { name: members.required("name")?, password: members.secret("password")?.ok_or_else(lacks)? };
+        for (member, text) in [("name", &user.name), ("password", &user.password)] {
+            if text.len() > SECRET_MAX || text.chars().any(char::is_control) {
+                let because = format!("has a {member} of more than {SECRET_MAX} bytes, or with control characters");
+                return Err(Wrong::because(because));
+            }
+        }
+        match StaticUser::new(&user.name, &user.password) {
+            Ok(_) => Ok(user),
+            Err(error) => Err(Wrong::because(format!("cannot be: {error}"))),
+        }
     }
 }
 
-fn parse(text: &str) -> Result<Spanned<DeValue<'_>>, Wrong> {
-    DeValue::parse(text)
-        .map_err(|_| Wrong::because("must be a TOML array of tables: [{ name = \"ann\", password = \"…\" }]"))
-}
-
-fn member(table: &DeTable<'_>, name: &str) -> Result<String, Wrong> {
-    let Some(value) = table.get(name) else { return Err(Wrong::because(format!("lacks its {name}"))) };
-    let fits = |text: &&str| (1..=SECRET_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-    match value.get_ref().as_str().filter(fits) {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(Wrong::because(format!(
-            "has a {name} that is no string of 1 to {SECRET_MAX} bytes without control characters"
-        ))
-        .at(value.span())),
+impl fmt::Debug for TurnUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TurnUser({}, {REDACTED})", self.name)
     }
 }
 

@@ -1,25 +1,12 @@
 //! Settings of STUN and TURN that nothing else has: relay addresses, port ranges, realms, strengths.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use switchboard_server::config::{DEFAULT_TURN_PORT, DEFAULT_TURN_TLS_PORT, Integrity, RelayAddress};
-use toml::Spanned;
-use toml::de::DeValue;
+use switchboard_server::config::{Integrity, RelayAddress};
 
-use super::net::{address, text_or_port};
 use super::problem::closest;
 use super::value::{Secrets, Setting, Wrong, quote};
-
-/// Where STUN and TURN listen. A port alone means every address of the machine, IPv6 and IPv4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TurnAddr<const PORT: u16>(pub(crate) SocketAddr);
-
-/// Over UDP and TCP.
-pub(crate) type PlainAddr = TurnAddr<DEFAULT_TURN_PORT>;
-
-/// Over TLS.
-pub(crate) type TlsAddr = TurnAddr<DEFAULT_TURN_TLS_PORT>;
 
 /// An address that relays get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,32 +28,6 @@ pub(crate) struct Realm(pub(crate) String);
 /// The weakest integrity that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MinIntegrity(pub(crate) Integrity);
-
-impl<const PORT: u16> Setting for TurnAddr<PORT> {
-    const PLACEHOLDER: &'static str = "ADDR";
-
-    fn rule() -> String {
-        format!("an address with a port, such as \"{PORT}\", \"192.0.2.7:{PORT}\" or \"[::]:{PORT}\"")
-    }
-
-    fn from_text(text: &str) -> Result<Self, Wrong> {
-        address(text, (Ipv6Addr::UNSPECIFIED, PORT).into(), &Self::rule()).map(Self)
-    }
-
-    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        text_or_port(value, Self::from_text, Self::rule)
-    }
-
-    fn to_toml(&self, _: Secrets) -> String {
-        quote(&self.0.to_string())
-    }
-
-    #[cfg(test)]
-    fn any() -> proptest::strategy::BoxedStrategy<Self> {
-        use proptest::strategy::Strategy;
-        proptest::arbitrary::any::<(IpAddr, u16)>().prop_map(|pair| Self(SocketAddr::from(pair))).boxed()
-    }
-}
 
 impl Setting for RelaySource {
     const PLACEHOLDER: &'static str = "ADDR";
@@ -252,12 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_listens_everywhere() {
-        assert_eq!(PlainAddr::from_text("3478").map(|addr| addr.0.to_string()).as_deref(), Ok("[::]:3478"));
-        assert!(TlsAddr::from_text("").expect_err("empty").sentence.contains("[::]:5349"));
-    }
-
-    #[test]
     fn relay_addresses_are_the_machines_own_or_mapped_or_an_interfaces() {
         let (public, private) = ("203.0.113.7".parse().expect("address"), "10.0.0.4".parse().expect("address"));
         let address = |bind, external| Ok(RelaySource::Address(RelayAddress { bind, external }));
@@ -302,7 +257,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_panics(text in "\\PC*") {
-            let _ = (PlainAddr::from_text(&text), relay(&text), PortRange::from_text(&text), Realm::from_text(&text));
+            let _ = (relay(&text), PortRange::from_text(&text), Realm::from_text(&text));
         }
     }
 }
