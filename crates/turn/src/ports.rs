@@ -1,7 +1,8 @@
 //! The ports that relays get: drawn by chance over the whole range, so that nobody can guess the next one (CVE-2025-69217),
 //! and left alone for a while afterwards, so that nobody gets what was meant for the previous owner.
 //!
-//! Deliberately without sockets: whoever opens one on a port that another program has gives the port back and draws again.
+//! Deliberately without sockets: whoever finds that another program has a port gives it back, so that it rests, and draws
+//! again. The ports that are left are as likely as each other then, and none is tried twice a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -100,6 +101,14 @@ impl RelayPorts {
         if let Some(state @ State::Taken) = self.state(port) {
             *state = State::Resting;
             self.resting.push_back((now + COOL_DOWN, port));
+        }
+        self.expire(now);
+    }
+
+    /// Gives a port back that was taken and never used: it needs no rest.
+    pub fn put_back(&mut self, port: u16, now: Instant) {
+        if self.state(port).is_some_and(|state| *state == State::Taken) {
+            self.vacate(port);
         }
         self.expire(now);
     }
@@ -275,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_was_never_used_needs_no_rest() {
+        let (mut ports, now) = ports(5_000..=5_001);
+        let pair = ports.take_pair(now).expect("a pair");
+        ports.put_back(pair, now);
+        ports.release(pair + 1, now);
+        ports.put_back(pair + 1, now);
+        assert_eq!((ports.take_pair(now), ports.take(now), ports.take(now)), (None, Some(pair), None));
+    }
+
+    #[test]
     fn even_ports_are_even_to_the_last() {
         let (mut ports, now) = ports(49_153..=65_535);
         let taken: Vec<u16> = std::iter::from_fn(|| ports.take_even(now)).collect();
@@ -333,12 +352,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_port_has_two_owners(steps in proptest::collection::vec((0_u8..7, 0_u64..40, any::<u16>()), 1..300)) {
+        fn no_port_has_two_owners(steps in proptest::collection::vec((0_u8..8, 0_u64..40, any::<u16>()), 1..300)) {
             let (mut ports, mut now) = ports(40_001..=40_024);
             let (mut owned, mut tokens) = (BTreeSet::new(), Vec::new());
             for (step, seconds, pick) in steps {
                 now += Duration::from_secs(seconds);
                 match step {
+                    5 => if let Some(port) = ports.take(now) {
+                        prop_assert!(!owned.contains(&port));
+                        ports.put_back(port, now);
+                    },
                     0 | 1 => if let Some(port) = ports.take(now) { prop_assert!(owned.insert(port)); },
                     2 => if let Some(port) = ports.take_even(now) { prop_assert!(port % 2 == 0 && owned.insert(port)); },
                     3 => if let Some(port) = ports.take_pair(now) {
