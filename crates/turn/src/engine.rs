@@ -122,6 +122,22 @@ impl Engine {
         }
     }
 
+    /// Begins anew with no allocation, after a fault that may have left this engine in any state. Ports and quotas go back to
+    /// what the workers share, and the numbers go on; sockets are the host's to close. What the request in hand had taken and
+    /// not entered yet stays taken: one allocation's at most.
+    pub fn renew(mut self, seed: [u8; 32], now: Instant) -> Self {
+        for allocation in self.allocations.drain() {
+            for relay in allocation.relays.iter().flatten() {
+                self.shared.set_owner(relay.range, relay.external.port(), None);
+                self.shared.range(relay.range).ports().release(relay.external.port(), now);
+            }
+            self.shared.quotas().release(&allocation.owner.account.user, allocation.client.remote.ip());
+        }
+        let mut stats = self.stats;
+        stats.allocations = Default::default();
+        Self { stats, ..Self::new(self.worker, self.shared, seed) }
+    }
+
     /// When [`Engine::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()

@@ -24,6 +24,8 @@ pub(super) struct Counters {
     pub(super) sends: u64,
     /// Datagrams that shared a send with another.
     pub(super) sent_in_trains: u64,
+    /// How often the worker failed and began anew.
+    pub(super) restarts: u64,
 }
 
 impl Counters {
@@ -36,6 +38,11 @@ impl Counters {
     pub(super) fn connection_closed(&mut self, via: Via) {
         let gauge = self.gauge(via);
         *gauge = gauge.saturating_sub(1);
+    }
+
+    /// What goes on counting when the worker begins anew, without any connection.
+    pub(super) fn renew(self) -> Self {
+        Self { tcp_connections: 0, tls_connections: 0, restarts: self.restarts + 1, ..self }
     }
 
     fn gauge(&mut self, via: Via) -> &mut u64 {

@@ -57,6 +57,14 @@ impl Endpoints {
         Ok(())
     }
 
+    /// Begins anew on the same sockets, which count as ready: nobody says again that they are.
+    pub(super) fn renew(mut self) -> Self {
+        for listener in &mut self.listeners {
+            (listener.last, listener.is_ready) = (None, true);
+        }
+        Self { endpoints: Vec::new(), ..self }
+    }
+
     /// The endpoint that a datagram came to; none if there are too many already.
     pub(super) fn of(&mut self, listener: usize, received: &Received) -> Option<u16> {
         let bound = self.listeners.get(listener)?;

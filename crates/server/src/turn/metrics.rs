@@ -33,6 +33,9 @@ pub(crate) fn encode(board: &Board, encoder: &mut DescriptorEncoder<'_>) -> fmt:
     let calls = [("receive", sum(|worker| worker.counters.receives)), ("send", sum(|worker| worker.counters.sends))];
     let help = "System calls that moved datagrams; fewer than packets is better";
     counters(encoder, "switchboard_turn_calls", help, &labelled("call", calls))?;
+    let restarts = [(UNLABELLED, sum(|worker| worker.counters.restarts))];
+    let help = "Threads that failed and began anew, without the allocations of their clients; there should be none";
+    counters(encoder, "switchboard_turn_restarts", help, &restarts)?;
     let trains = [(UNLABELLED, sum(|worker| worker.counters.sent_in_trains))];
     counters(encoder, "switchboard_turn_sent_in_trains", "Datagrams that shared a send with others", &trains)
 }

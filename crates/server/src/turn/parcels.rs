@@ -105,6 +105,11 @@ impl Post {
         Self { addresses, parcels }
     }
 
+    /// Begins anew: what was not sent yet is lost.
+    pub(super) fn renew(self) -> Self {
+        Self::new(self.addresses)
+    }
+
     /// Adds a datagram to the parcel for `worker`; returns whether there was place.
     pub(super) fn push(&mut self, worker: WorkerId, relayed: SocketAddr, from: SocketAddr, datagram: &[u8]) -> bool {
         let Some(parcel) = self.parcels.get_mut(usize::from(worker.0)) else { return false };

@@ -37,6 +37,11 @@ impl Relays {
         Self { registry, ports: Vec::new(), free: Vec::new(), closed: Vec::new(), io }
     }
 
+    /// Begins anew: every socket is closed.
+    pub(super) fn renew(self) -> Self {
+        Self::new(self.registry, self.io)
+    }
+
     /// The socket of this number, unless it is closed.
     pub(super) fn find(&mut self, relay: RelayId) -> Option<&mut Relay> {
         self.ports.get_mut(relay.0 as usize)?.as_mut()

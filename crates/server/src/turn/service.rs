@@ -184,6 +184,7 @@ impl Turn {
             }
             let worker = Worker::new(Parts {
                 engine: Engine::new(WorkerId(index), Arc::clone(shared), rand::rng().random()),
+                packet_io: config.packet_io,
                 sys: Sys::new(config.packet_io),
                 endpoints,
                 relays: Relays::new(registry()?, config.packet_io),
@@ -195,7 +196,7 @@ impl Turn {
                 poll,
             })?;
             let thread = std::thread::Builder::new().name(format!("turn-{index}"));
-            self.threads.push(thread.spawn(move || worker.run())?);
+            self.threads.push(thread.spawn(move || worker.work())?);
         }
         Ok(())
     }

@@ -118,6 +118,19 @@ impl Streams {
         Ok(())
     }
 
+    /// Begins anew on the same listeners, which count as ready: nobody says again that they are. Connections are closed.
+    pub(super) fn renew(self) -> Self {
+        let listeners =
+            self.listeners.into_iter().map(|listener| Listener { is_ready: true, paused: None, ..listener });
+        let listeners = listeners.collect();
+        Self { listeners, ..Self::new(self.registry, self.limits, self.tls, self.seats) }
+    }
+
+    /// How many listeners there are.
+    pub(super) fn listeners(&self) -> u32 {
+        self.listeners.len() as u32
+    }
+
     /// Marks a listener as ready; returns whether it was not so already.
     pub(super) fn note_backlog(&mut self, listener: u32) -> bool {
         let found = self.listeners.get_mut(listener as usize);

@@ -2,11 +2,12 @@
 //!
 //! A round takes what has come in on all ready sockets, lets the engine judge it in place, and sends what is left to be sent,
 //! by destination. Nothing waits for a round to fill: depth comes from load alone. Errors of single packets and connections
-//! end nothing but themselves.
+//! end nothing but themselves, and a fault in the program ends a worker's clients and not the worker: see `renewal`.
 
 mod delivery;
 mod intake;
 mod judging;
+mod renewal;
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,6 +29,7 @@ use super::stream::connection::End;
 use super::stream::{Backlog, Streams};
 use super::sys::{Received, Sys};
 use super::token::Token;
+use crate::config::PacketIo;
 
 /// Events that one look at the system yields.
 const MOST_EVENTS: usize = 1024;
@@ -37,6 +39,7 @@ const MOST_EVENTS: usize = 1024;
 pub(super) struct Parts {
     pub(super) poll: Poll,
     pub(super) engine: Engine,
+    pub(super) packet_io: PacketIo,
     pub(super) sys: Sys,
     pub(super) endpoints: Endpoints,
     pub(super) relays: Relays,
@@ -88,17 +91,17 @@ impl Worker {
     }
 
     /// Works until told to stop.
-    pub(super) fn run(mut self) {
+    ///
+    /// # Errors
+    /// The system does not say any more what has come in.
+    fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(MOST_EVENTS);
         while !self.parts.stop.load(Ordering::Acquire) {
             let timeout = self.timeout();
             match self.parts.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    tracing::error!(%error, "a TURN worker cannot wait for packets and ends");
-                    return;
-                }
+                Err(error) => return Err(error),
             }
             self.now = now();
             for event in &events {
@@ -109,6 +112,7 @@ impl Worker {
             self.publish();
         }
         self.say_goodbye();
+        Ok(())
     }
 
     /// How long nothing has to be done.

@@ -121,6 +121,11 @@ impl Table {
         }
         Some(allocation)
     }
+
+    /// All of them; none is left.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Allocation> + use<> {
+        std::mem::take(self).places.into_iter().flatten()
+    }
 }
 
 #[cfg(test)]
