@@ -1,9 +1,10 @@
 //! What a program around the core may want to know. The core keeps none of it.
 
+use switchboard_wire::directory::{Name, Namespace};
 use switchboard_wire::rooms::{Dialect, LeaveReason};
 use switchboard_wire::{PeerId, RoomId};
 
-use super::{Core, Output};
+use super::{ConnId, Core, Output};
 
 /// Something that happened. A drain is not told name by name: who orders it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,24 @@ pub enum Event {
         room: RoomId,
         /// Why.
         reason: LeaveReason,
+    },
+    /// A connection holds a name: an id of PeerJS, an address of webrtc-star, a topic of the relay.
+    Named {
+        /// Which connection; several may hold one name.
+        conn: ConnId,
+        /// What kind of name.
+        namespace: Namespace,
+        /// Which.
+        name: Name,
+    },
+    /// A connection holds a name no more.
+    Unnamed {
+        /// Which connection.
+        conn: ConnId,
+        /// What kind of name.
+        namespace: Namespace,
+        /// Which.
+        name: Name,
     },
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use switchboard_signalling::core::{ClientAddr, Closing, Config, ConnId, Core, Output, Rate};
+use switchboard_signalling::core::{ClientAddr, Closing, Config, ConnId, Core, Event, Output, Rate};
 use switchboard_wire::Dialect;
 use switchboard_wire::directory::{
     Absent, Claim, Malformed, Message, Name, Namespace, Recipients, Request, Secret, Send,
@@ -27,6 +27,8 @@ pub struct Names {
     pub told: usize,
     /// Clients of dialects that have no rooms.
     roomless: HashSet<ConnId>,
+    /// Who holds what, by what the host is told.
+    pub held: HashSet<(ConnId, Namespace, Name)>,
 }
 
 pub fn address(last: u8) -> ClientAddr {
@@ -95,9 +97,9 @@ impl Names {
     }
 
     pub fn seeded(config: Config, seed: u64) -> Self {
-        let core = Core::new(config, StdRng::seed_from_u64(seed));
-        let (inboxes, closed, probed) = Default::default();
-        Self { core, now: Instant::now(), inboxes, closed, probed, told: 0, roomless: HashSet::new() }
+        let core = Core::new(Config { events: true, ..config }, StdRng::seed_from_u64(seed));
+        let (inboxes, closed, probed, roomless, held) = Default::default();
+        Self { core, now: Instant::now(), inboxes, closed, probed, told: 0, roomless, held }
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> ConnId {
@@ -215,6 +217,13 @@ impl Names {
                     self.probed.push(conn);
                 }
                 Output::Close { conn, code } => assert_eq!(self.closed.insert(conn, code), None, "closed twice"),
+                Output::Event(Event::Named { conn, namespace, name }) => {
+                    assert!(self.held.insert((conn, namespace, name)), "told twice of one name");
+                }
+                Output::Event(Event::Unnamed { conn, namespace, name }) => {
+                    assert!(self.held.remove(&(conn, namespace, name)), "told of the end of a name without its begin");
+                }
+                Output::Event(Event::Joined { .. } | Event::Left { .. }) => {}
             }
         }
     }

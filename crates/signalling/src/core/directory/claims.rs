@@ -5,7 +5,7 @@ use switchboard_wire::directory::{Claim, Message, Name, Namespace, Refusal, Secr
 use switchboard_wire::rooms::{GoodbyeCode, LeaveReason};
 
 use super::{ANNOUNCED_COST, Claimant, Contest, Entry, Holding, Owner};
-use crate::core::{ConnId, Core, Output, Standing, Timer};
+use crate::core::{ConnId, Core, Event, Output, Standing, Timer};
 
 /// Most connections that wait for one contested name; more are refused at once.
 const CLAIMANTS: usize = 8;
@@ -121,6 +121,7 @@ impl Core {
         connection.holding.names.reserve_exact(1);
         connection.holding.names.push((namespace, name.clone()));
         self.stats.claimed_total[connection.dialect] += 1;
+        self.tell_host(|| Event::Named { conn, namespace, name: name.clone() });
         self.tell_directory(conn, Message::Held { name: name.clone() });
         self.deliver_waiting(conn, namespace, name);
     }
@@ -225,6 +226,7 @@ impl Core {
             connection.holding.names.extract_if(.., |(held_in, held)| released(held_in, held)).collect();
         for (namespace, name) in names {
             self.let_go(conn, namespace, &name);
+            self.tell_host(|| Event::Unnamed { conn, namespace, name });
         }
         self.mute(conn);
     }
@@ -239,6 +241,7 @@ impl Core {
         }
         for (namespace, name) in holding.names {
             self.let_go(conn, namespace, &name);
+            self.tell_host(|| Event::Unnamed { conn, namespace, name });
         }
     }
 
@@ -254,6 +257,7 @@ impl Core {
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.holding.forget(namespace, name);
             self.mute(conn);
+            self.tell_host(|| Event::Unnamed { conn, namespace, name: name.clone() });
         }
     }
 
