@@ -113,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) ice: Arc<IceOffers>,
     pub(crate) ice_gate: Gate,
     pub(crate) peerjs: PeerJs,
+    /// Which pages may speak webrtc-star, beside those that may speak everything.
+    pub(crate) star_origins: OriginPolicy,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Registry,
     pub(crate) sessions: Arc<Sessions>,
@@ -135,6 +137,7 @@ impl Shared {
         let board = turn.map(|turn| turn.board().clone());
         Ok(Arc::new(Self {
             origins: OriginPolicy::new(&config.origins, config.public_url.as_deref())?,
+            star_origins: OriginPolicy::new(&config.star.origins, config.public_url.as_deref())?,
             registry: metrics::registry(Arc::clone(&hub), Arc::clone(&metrics), board),
             hub,
             ice,

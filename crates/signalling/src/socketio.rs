@@ -32,7 +32,7 @@ pub use star::encode_directory;
 
 use switchboard_wire::Instant;
 use switchboard_wire::directory::{self, Malformed};
-use switchboard_wire::rooms::{ClientMessage, DecodeError, ErrorCode};
+use switchboard_wire::rooms::{ClientMessage, DecodeError, ErrorCode, Request};
 
 use crate::core::{Closing, ConnId, Core, Pace};
 
@@ -51,6 +51,19 @@ impl Delivery<'_> {
         match self {
             Self::Rooms(message) => core.handle_message(conn, message, now),
             Self::Star(request) => core.handle_directory(conn, request, now),
+        }
+    }
+
+    /// Takes the events of the rooms sample for refused ones, where a page may speak webrtc-star alone.
+    #[must_use]
+    pub fn without_rooms(self) -> Self {
+        match self {
+            Self::Rooms(Ok(ClientMessage {
+                request: Request::Join { .. } | Request::Leave { .. } | Request::Signal { .. } | Request::Rename { .. },
+                reference: _,
+            })) => event::refused(ErrorCode::BadRoom, event::NO_ROOMS),
+            Self::Rooms(message) => Self::Rooms(message),
+            Self::Star(request) => Self::Star(request),
         }
     }
 

@@ -104,6 +104,7 @@ fn limits(raw: &raw::Limits) -> Limits {
 fn star(raw: &raw::Star) -> StarConfig {
     StarConfig {
         enabled: raw.enabled,
+        origins: origins(&raw.origins),
         announce_interval: raw.announce_interval.0,
         announce_most: index(raw.announce_most),
         announce_again: index(raw.announce_again),

@@ -188,11 +188,14 @@ settings! {
         concurrent_limit: Option<Count<1, MANY>> = |server| server.peerjs.concurrent_limit.map(count);
     }
 
-    /// webrtc-star, the signalling of js-ipfs and js-libp2p pages, at `/socket.io` and `/socket.io-next`. Pages of other origins
-    /// need `origins`.
+    /// webrtc-star, the signalling of js-ipfs and js-libp2p pages, at `/socket.io` and `/socket.io-next` (see
+    /// protocol/webrtc-star.md).
     struct Star as star, "star" {
         /// Whether it is spoken here.
         enabled: bool = |server| server.star.enabled;
+
+        /// Which pages may speak it, beside those of `origins`: a list, or `"*"` for all.
+        origins: Vec<PageOrigin> = |server| page_origins(&server.star.origins);
 
         /// How often a peer is told of others. Each is told at another moment.
         announce_interval: Span<100, DAY> = |server| Span(server.star.announce_interval);

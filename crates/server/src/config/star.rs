@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use switchboard_signalling::core::{DirectoryConfig, NameLimits};
 
+use super::Origins;
+
 /// The door for js-ipfs and js-libp2p pages, at `/socket.io` and `/socket.io-next`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StarConfig {
     /// Whether it is there at all. Default: yes.
     pub enabled: bool,
+    /// Which pages may speak it, beside those that may use the whole server. Default: all, as in the original, for its pages
+    /// are usually elsewhere.
+    pub origins: Origins,
     /// How often a peer is told of others. Default 10 s, as in the original.
     pub announce_interval: Duration,
     /// Addresses in one such digest, and peers that hear of a newcomer at once. Default 256: up to so many peers, everybody
@@ -32,6 +37,7 @@ impl Default for StarConfig {
         let core = DirectoryConfig::default();
         Self {
             enabled: true,
+            origins: Origins::Any,
             announce_interval: core.announce_every,
             announce_most: core.announce_most,
             announce_again: core.announce_again,

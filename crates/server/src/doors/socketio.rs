@@ -18,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use rand::Rng as _;
 use switchboard_signalling::core::{ClientAddr, ConnId, Pace, Refusal};
 use switchboard_signalling::socketio::{Delivery, Fault, Protocol, Query, Sid, Transport};
@@ -34,12 +34,22 @@ use crate::websocket::handshake;
 use crate::websocket::stream::Stream;
 use session::PollingSession;
 
+/// What a session may speak.
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    /// The rooms sample; pages of strangers may not.
+    rooms: bool,
+    /// webrtc-star.
+    star: bool,
+}
+
 /// What the door knows of a request before it decides.
 struct Visit {
     shared: Arc<Shared>,
     from: ClientAddr,
     query: Query,
     upgrade: bool,
+    scope: Scope,
 }
 
 /// Why a WebSocket with a proper handshake is not opened.
@@ -53,23 +63,41 @@ enum Denied {
 /// Answers a request of the door.
 pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (origin, host) = (request.headers().get(ORIGIN).cloned(), request.headers().get(HOST).cloned());
-    if !shared.origins.admits(origin.as_ref(), host.as_ref()) {
+    let Some(scope) = scope(&shared, &request, origin.as_ref(), host.as_ref()) else {
         metrics::count(&shared.metrics.refusals.foreign_origin);
         return reply::fault(Fault::Forbidden);
-    }
+    };
     if *request.method() == Method::OPTIONS
         && let Some(origin) = &origin
     {
         return reply::preflight(origin, request.headers());
     }
-    let mut response = answer(shared, request).await;
+    let mut response = answer(shared, request, scope).await;
     if let Some(origin) = origin {
         reply::share(&mut response, origin);
     }
     response
 }
 
-async fn answer(shared: Arc<Shared>, request: Request) -> Response {
+/// What the page may speak that sent a request; none if nothing.
+///
+/// Pages of webrtc-star are elsewhere than its servers. Their clients open WebSockets, and since 2021 at an address of their own;
+/// to all other requests of strangers the answer is the one that a page of the rooms sample can read.
+fn scope(
+    shared: &Shared,
+    request: &Request,
+    origin: Option<&HeaderValue>,
+    host: Option<&HeaderValue>,
+) -> Option<Scope> {
+    let star = shared.config.star.enabled;
+    if shared.origins.admits(origin, host) {
+        return Some(Scope { rooms: true, star });
+    }
+    let asks_for_star = request.uri().path().starts_with("/socket.io-next") || handshake::is_upgrade(request.headers());
+    (star && asks_for_star && shared.star_origins.admits(origin, host)).then_some(Scope { rooms: false, star })
+}
+
+async fn answer(shared: Arc<Shared>, request: Request, scope: Scope) -> Response {
     let query = match Query::parse(request.uri().query().unwrap_or_default()) {
         Ok(query) => query,
         Err(fault) => return reply::fault(fault),
@@ -77,7 +105,7 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Response {
     let Some(Peer(peer)) = request.extensions().get().copied() else { return not_claimable() };
     let from = client_addr(peer, request.headers(), &shared.config.trusted_proxies);
     let upgrade = handshake::is_upgrade(request.headers());
-    let visit = Visit { shared, from, query, upgrade };
+    let visit = Visit { shared, from, query, upgrade, scope };
     match visit.query.sid {
         None => begin(visit, request).await,
         Some(sid) => match visit.shared.sessions.find(sid, from) {
@@ -103,15 +131,16 @@ async fn begin(visit: Visit, request: Request) -> Response {
                 Ok(admission) => admission,
                 Err(refusal) => return refuse_client(refusal),
             };
-            polling::begin(&visit.shared, visit.from, protocol, &visit.query, admission).await
+            polling::begin(&visit, protocol, admission).await
         }
     }
 }
 
 fn begin_socket(visit: Visit, protocol: Protocol, request: Request) -> Response {
-    accept_socket(visit.shared, request, |shared| {
+    let scope = visit.scope;
+    accept_socket(visit.shared, scope, request, |shared| {
         let admission = shared.hub.admit(visit.from, Dialect::SocketIo).map_err(Denied::Client)?;
-        Ok(move |stream, early| link::start(stream, early, protocol, admission, &shared))
+        Ok(move |stream, early| link::start((stream, early), protocol, scope, admission, &shared))
     })
 }
 
@@ -120,8 +149,11 @@ async fn go_on(visit: Visit, session: &Arc<PollingSession>, request: Request) ->
     if let Err(fault) = session.check(&visit.query, visit.upgrade) {
         return reply::fault(fault);
     }
+    if !visit.scope.rooms && session.scope().rooms {
+        return reply::fault(Fault::Forbidden);
+    }
     if visit.upgrade {
-        return accept_socket(visit.shared, request, |shared| {
+        return accept_socket(visit.shared, visit.scope, request, |shared| {
             let upgrade = session.begin_upgrade(Instant::now()).map_err(Denied::Socket)?;
             Ok(move |stream, early| upgrade.start(stream, early, &shared))
         });
@@ -139,6 +171,7 @@ async fn go_on(visit: Visit, session: &Arc<PollingSession>, request: Request) ->
 /// Answers a WebSocket's handshake; `admit` has the last word before the answer, and returns what to do with the socket.
 fn accept_socket<D, T>(
     shared: Arc<Shared>,
+    scope: Scope,
     request: Request,
     admit: impl FnOnce(Arc<Shared>) -> Result<T, Denied>,
 ) -> Response
@@ -147,7 +180,8 @@ where
     T: FnOnce(Stream, Vec<u8>) -> D + Send + 'static,
 {
     let (parts, body): (Parts, _) = request.into_parts();
-    let accepted = match handshake::accept(&parts, &shared.origins) {
+    let origins = if scope.rooms { &shared.origins } else { &shared.star_origins };
+    let accepted = match handshake::accept(&parts, origins) {
         Ok(headers) => headers,
         Err(refused) => return refuse_handshake(&shared, refused),
     };
@@ -167,8 +201,9 @@ where
 }
 
 /// Tells the hub what a client said. The caller flushes when it has no more.
-fn tell(hub: &Hub, conn: ConnId, delivery: Delivery<'_>, star: bool, now: Instant) -> Pace {
-    match if star { delivery } else { delivery.without_star() } {
+fn tell(hub: &Hub, conn: ConnId, delivery: Delivery<'_>, scope: Scope, now: Instant) -> Pace {
+    let delivery = if scope.star { delivery } else { delivery.without_star() };
+    match if scope.rooms { delivery } else { delivery.without_rooms() } {
         Delivery::Rooms(message) => hub.message(conn, message, now),
         Delivery::Star(request) => hub.directory(conn, request, now),
     }

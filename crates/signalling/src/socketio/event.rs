@@ -26,6 +26,10 @@ const RESERVED: [&str; 6] =
 /// What is said of an event that nobody handles.
 pub(super) const UNKNOWN: &str = "There is no event of this name.";
 
+/// What is said to a page that may speak webrtc-star alone.
+pub(super) const NO_ROOMS: &str =
+    "Pages of this origin may not use rooms here; the server's operator can list it under `origins`.";
+
 /// JSON that is no event: the client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is no event: an array that begins with a name")]

@@ -12,6 +12,7 @@ use switchboard_wire::directory;
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 
+use super::Scope;
 use crate::hub::{self, Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
@@ -29,13 +30,13 @@ thread_local! {
 
 /// Serves a socket from its handshake to its end.
 pub(super) fn start(
-    stream: Stream,
-    early: Vec<u8>,
+    stream: (Stream, Vec<u8>),
     protocol: Protocol,
+    scope: Scope,
     admission: Admission,
     shared: &Shared,
 ) -> impl Future<Output = ()> + use<> {
-    let connection = connect(stream, early, protocol, admission, shared);
+    let connection = connect(stream, protocol, scope, admission, shared);
     async move {
         if let Some(connection) = connection {
             connection.run().await;
@@ -44,9 +45,9 @@ pub(super) fn start(
 }
 
 fn connect(
-    stream: Stream,
-    early: Vec<u8>,
+    (stream, early): (Stream, Vec<u8>),
     protocol: Protocol,
+    scope: Scope,
     admission: Admission,
     shared: &Shared,
 ) -> Option<Connection<LinkHandler>> {
@@ -58,8 +59,7 @@ fn connect(
     let conn = admission.attach(line.clone()).ok()?;
     let now = Instant::now();
     let (link, opening) = Link::open(protocol, super::random_sid(), now);
-    let star = shared.config.star.enabled;
-    let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link, star };
+    let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link, scope };
     match opening {
         Opening::Send(text) => handler.line.mailbox.send_text(&text),
         Opening::Greet(hello) => {
@@ -144,8 +144,7 @@ struct LinkHandler {
     conn: ConnId,
     line: Arc<LinkLine>,
     link: Link,
-    /// Whether webrtc-star is spoken here.
-    star: bool,
+    scope: Scope,
 }
 
 impl LinkHandler {
@@ -171,7 +170,7 @@ impl Handler for LinkHandler {
         };
         match received {
             Ok(Received::Nothing) => Next::ReadOn,
-            Ok(Received::Deliver(delivery)) => super::tell(&self.hub, self.conn, delivery, self.star, now).into(),
+            Ok(Received::Deliver(delivery)) => super::tell(&self.hub, self.conn, delivery, self.scope, now).into(),
             Ok(Received::Answer(answer)) => {
                 self.line.mailbox.send_text_with(|out| answer.write_to(out));
                 Next::ReadOn

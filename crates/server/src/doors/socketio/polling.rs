@@ -7,13 +7,12 @@ use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use switchboard_signalling::core::ClientAddr;
 use switchboard_signalling::socketio::limits::MAX_PAYLOAD;
-use switchboard_signalling::socketio::{Protocol, Query, Reply};
+use switchboard_signalling::socketio::{Protocol, Reply};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use super::reply;
 use super::session::PollingSession;
+use super::{Visit, reply};
 use crate::http::sentence;
 use crate::hub::{self, Admission};
 use crate::server::Shared;
@@ -22,14 +21,8 @@ use crate::server::Shared;
 pub(super) const SMALL_BODY: usize = 64 * 1024;
 
 /// Begins a session; its first GET is answered at once.
-pub(super) async fn begin(
-    shared: &Arc<Shared>,
-    from: ClientAddr,
-    protocol: Protocol,
-    query: &Query,
-    admission: Admission,
-) -> Response {
-    match PollingSession::begin(shared, from, protocol, query, admission) {
+pub(super) async fn begin(visit: &Visit, protocol: Protocol, admission: Admission) -> Response {
+    match PollingSession::begin(visit, protocol, admission) {
         Some((session, answer)) => wait(&session, answer).await,
         // Closed meanwhile by a drain.
         None => sentence(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down; try again in a moment."),

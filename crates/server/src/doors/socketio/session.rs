@@ -17,11 +17,10 @@ use switchboard_wire::directory;
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 use tokio::sync::oneshot;
 
-use super::link;
 use super::sessions::Sessions;
+use super::{Scope, Visit, link};
 use crate::hub::{self, Admission, AlreadyClosed, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
-use crate::server::Shared;
 use crate::websocket::frame::{self, Opcode};
 use inbox::{Inbox, Letter};
 
@@ -33,8 +32,7 @@ pub(crate) struct PollingSession {
     /// Who began it.
     from: ClientAddr,
     binds_address: bool,
-    /// Whether webrtc-star is spoken here.
-    star: bool,
+    scope: Scope,
     /// Weak, like `sessions`: both hold sessions.
     hub: Weak<Hub>,
     sessions: Weak<Sessions>,
@@ -67,15 +65,14 @@ struct Aftermath {
 impl PollingSession {
     /// Begins a session whose first GET waits; none if the hub has closed the connection already.
     pub(super) fn begin(
-        shared: &Shared,
-        from: ClientAddr,
+        visit: &Visit,
         protocol: Protocol,
-        query: &Query,
         admission: Admission,
     ) -> Option<(Arc<Self>, oneshot::Receiver<Reply>)> {
+        let (shared, from) = (&visit.shared, visit.from);
         let now = Instant::now();
         let sid = super::random_sid();
-        let (session, hello) = Session::open(protocol, query, sid, now);
+        let (session, hello) = Session::open(protocol, &visit.query, sid, now);
         let (answer, answered) = oneshot::channel();
         let state = State { sid, poll: Some(answer), sockets: Vec::new(), alarm: None, resume_at: None, session };
         let this = Arc::new_cyclic(|me| Self {
@@ -83,7 +80,7 @@ impl PollingSession {
             conn: admission.conn(),
             from,
             binds_address: state.session.binds_address(),
-            star: shared.config.star.enabled,
+            scope: visit.scope,
             hub: Arc::downgrade(&shared.hub),
             sessions: Arc::downgrade(&shared.sessions),
             state: Mutex::new(state),
@@ -100,6 +97,11 @@ impl PollingSession {
         this.act(|_| ());
         hub::flush();
         Some((this, answered))
+    }
+
+    /// What may be spoken here.
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// Whether requests from this address may speak for the session.
@@ -250,7 +252,7 @@ impl PollingSession {
     /// Tells the core what the client said. The caller flushes the hub.
     fn say(&self, delivery: Delivery<'_>, now: Instant) -> Pace {
         let hub = self.hub.upgrade();
-        hub.map(|hub| super::tell(&hub, self.conn, delivery, self.star, now)).unwrap_or_default()
+        hub.map(|hub| super::tell(&hub, self.conn, delivery, self.scope, now)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
