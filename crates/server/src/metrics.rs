@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use switchboard_signalling::core::ByDialect;
+use switchboard_signalling::core::{ByDialect, Stats};
 use switchboard_wire::rooms::Dialect;
 
 use crate::hub::Hub;
@@ -137,10 +138,44 @@ impl Collector for Source {
         counters(encoder, "switchboard_read_bytes", "Bytes read from clients", &labelled("door", read))?;
         let written = doors.map(|(door, traffic)| (door, traffic.bytes_out.load(Relaxed)));
         counters(encoder, "switchboard_written_bytes", "Bytes written to clients", &labelled("door", written))?;
+        star(encoder, &stats)?;
         match &self.turn {
             Some(board) => turn::metrics::encode(board, encoder),
             None => Ok(()),
         }
+    }
+}
+
+/// What the original webrtc-star server counts, under the names that it gives.
+///
+/// Some of them are no names of counters in OpenMetrics, so that their type is said to be unknown; dashboards do not mind.
+fn star(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
+    let joined = stats.star_joins_total - stats.star_joins_failure_total;
+    let one = |value: u64| [(UNLABELLED, value)];
+    gauges(encoder, "webrtc_star_peers", "Addresses that peers have joined with", &one(stats.star_peers))?;
+    counters(encoder, "webrtc_star_joins", "Joins", &one(stats.star_joins_total))?;
+    family(encoder, "webrtc_star_joins_total_success", "Joins that worked", Unknown, &one(joined))?;
+    let failed = one(stats.star_joins_failure_total);
+    family(encoder, "webrtc_star_joins_total_failure", "Joins that did not work", Unknown, &failed)?;
+    counters(encoder, "webrtc_star_dials", "Handshakes of any kind", &one(stats.star_dials_total))?;
+    let answered = one(stats.star_dials_success_total);
+    family(encoder, "webrtc_star_dials_total_success", "Handshakes that answer another", Unknown, &answered)?;
+    let failed = one(stats.star_dials_failure_total);
+    let help = "Handshakes that could not be read, or not be delivered";
+    family(encoder, "webrtc_star_dials_total_failure", help, Unknown, &failed)
+}
+
+/// A number whose name says less than the standard asks of a counter's.
+#[derive(Debug)]
+struct Unknown(u64);
+
+impl EncodeMetric for Unknown {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        ConstGauge::new(self.0).encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Unknown
     }
 }
 
