@@ -286,10 +286,7 @@ impl Run {
                     message.write_json(None, &mut json);
                     self.learn(&json);
                 }
-                switchboard_signalling::core::Output::Directory { .. }
-                | switchboard_signalling::core::Output::Probe { .. } => {
-                    unreachable!("nobody here holds names")
-                }
+                switchboard_signalling::core::Output::Event(_) => {}
                 switchboard_signalling::core::Output::Close { conn, .. } => {
                     if conn == self.conn {
                         self.session.handle_dismissed(self.now);
