@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod http;
+pub mod peerjs;
 pub mod rooms;
 pub mod socketio;
 mod targets;

@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::{config, http, rooms, socketio, turn, websocket};
+use crate::{config, http, peerjs, rooms, socketio, turn, websocket};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "rooms_message", run: rooms::message },
     Target { name: "rooms_session", run: rooms::session },
+    Target { name: "peerjs_message", run: peerjs::message },
     Target { name: "websocket_frame", run: websocket::frame },
     Target { name: "engineio_packet", run: socketio::packet },
     Target { name: "engineio_payload", run: socketio::payload },
