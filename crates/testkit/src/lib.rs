@@ -5,6 +5,7 @@
 
 mod http;
 mod patience;
+mod peerjs;
 mod polling;
 mod rooms;
 mod server;
@@ -12,6 +13,7 @@ mod socketio;
 
 pub use http::{RawConnection, Reply, get, post};
 pub use patience::{PATIENCE, soon};
+pub use peerjs::PeerJsClient;
 pub use polling::{PollingClient, Upgraded};
 pub use rooms::{Ended, RoomsClient};
 pub use server::TestServer;
