@@ -185,7 +185,10 @@ impl Config {
         let mut default = core::DirectoryConfig::default();
         self.star.apply(&mut default);
         let clients = self.peerjs.concurrent_limit.unwrap_or(self.limits.connections);
+        // Who claims a name gets all that waits for it in one go, with frames around it.
+        let bytes = default.waiting_for_name.bytes.min(self.limits.queue_bytes / 2);
         core::DirectoryConfig {
+            waiting_for_name: core::WaitingLimits { bytes, ..default.waiting_for_name },
             peerjs: core::NameLimits { names: clients as usize, ..default.peerjs },
             wait: self.peerjs.expire_timeout,
             ..default

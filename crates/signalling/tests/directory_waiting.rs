@@ -172,7 +172,7 @@ fn ten_thousand_texts_for_nobody_leave_nothing_behind() {
     for number in 0..10_000 {
         world.send(alice, call("alice", &format!("nobody{number}"), "hello"));
     }
-    assert_eq!(world.core.waiting_count(), 256);
+    assert_eq!(world.core.waiting_count(), 128);
     world.pass(5 * SECOND);
     assert_eq!(world.read(alice).len(), 10_000);
     assert_eq!((world.core.waiting_count(), world.core.name_count(PEERJS)), (0, 1));

@@ -21,11 +21,11 @@ pub struct StarConfig {
     pub announce_most: usize,
     /// Addresses that a digest is filled up to with such as the peer may have heard already. Default 64.
     pub announce_again: usize,
-    /// Announcements of newcomers a second, in all, that are made at once; the others wait for the digest. Default 20,000.
+    /// Announcements of newcomers a second, in all, that are made at once; the others wait for the digest. Default 5,000.
     pub announce_rate: u32,
     /// Addresses in all. Default 20,000, as many as sockets.
     pub addresses: usize,
-    /// Addresses of one socket. Default 16: a page has one for each name of the server.
+    /// Addresses of one socket. Default 4: a page has one for each name of the server.
     pub addresses_per_socket: usize,
     /// Sockets of one address. Default 16: pages of 2021 open two, and lost ones linger a while. One more takes the place of
     /// the oldest.

@@ -195,6 +195,14 @@ impl Core {
         realm.map_or_else(Vec::new, |realm| realm.names.keys().take(most).cloned().collect())
     }
 
+    /// Whether the name is held and has this secret.
+    pub fn holds(&self, namespace: Namespace, name: &str, secret: &Secret) -> bool {
+        match self.directory.entry(namespace, name) {
+            Some(Entry::One(owner)) => owner.secret == *secret,
+            Some(Entry::Many(_)) | None => false,
+        }
+    }
+
     /// How many names are held.
     pub fn name_count(&self, namespace: Namespace) -> usize {
         self.directory.realms.get(&namespace).map_or(0, |realm| realm.names.len())

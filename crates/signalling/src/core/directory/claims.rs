@@ -226,7 +226,6 @@ impl Core {
             connection.holding.names.extract_if(.., |(held_in, held)| released(held_in, held)).collect();
         for (namespace, name) in names {
             self.let_go(conn, namespace, &name);
-            self.tell_host(|| Event::Unnamed { conn, namespace, name });
         }
         self.mute(conn);
     }
@@ -241,7 +240,6 @@ impl Core {
         }
         for (namespace, name) in holding.names {
             self.let_go(conn, namespace, &name);
-            self.tell_host(|| Event::Unnamed { conn, namespace, name });
         }
     }
 
@@ -264,6 +262,9 @@ impl Core {
     /// Ends the hold of one connection on a name, which has it among its names no more. What somebody else holds by now
     /// stays untouched.
     fn let_go(&mut self, conn: ConnId, namespace: Namespace, name: &Name) {
+        if !self.draining {
+            self.tell_host(|| Event::Unnamed { conn, namespace, name: name.clone() });
+        }
         let Some(realm) = self.directory.realms.get_mut(&namespace) else { return };
         let Some(entry) = realm.names.get_mut(name) else { return };
         let contest = match entry {

@@ -7,26 +7,29 @@ use super::Entry;
 use super::waiting::{Parked, Queue};
 use crate::core::{ConnId, Core, Output, Timer};
 
-/// Bytes of a text that cost as much again as the text itself, when it is copied to many.
-const COPIED_BYTES: usize = 4096;
+/// Bytes of a text that cost as much as one message: an offer is hardly longer, and whoever sends only the longest texts
+/// must not fill the queue of somebody else as fast as it may send.
+const CHARGED_BYTES: usize = 4096;
 
 /// Copies of a short text that cost as much as one message.
 const COPIES: usize = 16;
 
-/// What it costs the sender that a text goes to several, besides one message: fewer than [`COPIES`] short ones are free.
-fn copies_cost(copies: usize, bytes: usize) -> u32 {
-    let cost = copies * (1 + bytes / COPIED_BYTES) / COPIES;
-    if copies > 1 { u32::try_from(cost).unwrap_or(u32::MAX) } else { 0 }
+/// What a text costs its sender besides one message.
+fn text_cost(bytes: usize, copies: usize) -> u32 {
+    let long = bytes / CHARGED_BYTES;
+    let copied = if copies > 1 { copies * (1 + long) / COPIES } else { 0 };
+    u32::try_from(long + copied).unwrap_or(u32::MAX)
 }
 
 impl Core {
     /// Passes a text on or does what it asks for if nobody holds the name; returns what that costs besides one message.
     pub(super) fn send_text(&mut self, conn: ConnId, send: Send<'_>, now: Instant) -> u32 {
         self.count_dial(&send);
+        let bytes = send.text.len();
         if !self.may_send_as(conn, send.namespace, send.from.as_ref()) {
             self.count_undelivered(conn, &send);
             self.deny(conn, Refusal::NotYours);
-            return 0;
+            return text_cost(bytes, 1);
         }
         if send.from.is_none() {
             self.introduce(conn);
@@ -35,7 +38,6 @@ impl Core {
             None => self.send_to_absent(conn, send, now),
             Some(entry) if entry.in_doubt() => self.park(conn, send, now),
             Some(entry) => {
-                let bytes = send.text.len();
                 let text = Text::from(send.text);
                 let to = match send.recipients {
                     Recipients::All => entry.holders(),
@@ -45,14 +47,14 @@ impl Core {
                 };
                 let output = |conn: &ConnId| Output::Directory { conn: *conn, message: Message::Text(text.clone()) };
                 self.outputs.extend(to.iter().map(output));
-                let cost = copies_cost(to.len(), bytes);
+                let cost = text_cost(bytes, to.len());
                 if let Some(dialect) = self.dialect_of(conn) {
                     self.stats.relayed_total[dialect] += 1;
                 }
                 return cost;
             }
         }
-        0
+        text_cost(bytes, 1)
     }
 
     /// Who holds the name may send under it. Of a webrtc-star page, which opens several sockets under one address, any
@@ -83,8 +85,8 @@ impl Core {
         self.tell_directory(conn, Message::Absent { to: to.into(), from, text });
     }
 
-    /// Keeps a text until the name has a holder who is known to live; if it does not fit, it expires at once, and with it
-    /// what waits from the same sender for the same name, so that nothing arrives with a gap in it.
+    /// Keeps a text until the name has a holder who is known to live. If it does not fit and nobody holds the name, it
+    /// expires at once, and with it what waits from the same sender for the name, so that nothing arrives with a gap in it.
     fn park(&mut self, conn: ConnId, send: Send<'_>, now: Instant) {
         let Some(address) = self.connections.get(&conn).map(|connection| connection.address) else { return };
         let Send { namespace, from, to, text, absent, .. } = send;
@@ -104,6 +106,10 @@ impl Core {
                 self.timers.set(now + config.wait, Timer::Expiry(namespace, name));
             }
             queue.push(parked);
+        } else if let Some(holder) = self.directory.entry(namespace, &name).and_then(Entry::latest) {
+            // The holder is in doubt, but rather a text goes to it in vain than that a contest costs it one.
+            self.deliver_waiting(holder, namespace, &name);
+            self.tell_directory(holder, Message::Text(parked.text));
         } else {
             let mut texts = self.take_pair(namespace, &name, &parked);
             texts.push(parked);
@@ -211,10 +217,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_for_many_costs_by_its_copies_and_its_size() {
-        assert_eq!(copies_cost(1, 64 * 1024), 0);
-        assert_eq!(copies_cost(10, 900), 0);
-        assert_eq!(copies_cost(256, 900), 16);
-        assert_eq!(copies_cost(256, 64 * 1024), 272);
+    fn a_text_costs_by_its_size_and_its_copies() {
+        assert_eq!((text_cost(900, 1), text_cost(900, 10), text_cost(900, 256)), (0, 0, 16));
+        assert_eq!((text_cost(64 * 1024, 1), text_cost(64 * 1024, 256)), (16, 16 + 272));
     }
 }
