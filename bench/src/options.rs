@@ -26,6 +26,7 @@ pub(crate) struct Signalling {
 /// Relays offers between PeerJS clients through Switchboard and through npm's peer, in turns, and compares
 #[derive(Debug, Args)]
 #[command(mut_arg("subjects", |arg| arg.default_value("peer-server,peer-js,floor")))]
+#[command(mut_arg("seconds", |arg| arg.default_value("3")))]
 #[command(mut_arg("idle_state", |arg| arg.default_value("connected")))]
 pub(crate) struct PeerJs {
     #[command(flatten)]

@@ -10,8 +10,8 @@ mod report;
 mod round;
 mod tally;
 
-pub(crate) use report::Crowds;
-pub(crate) use round::Figures;
+pub(crate) use report::{Crowd, Crowds};
+pub(crate) use round::{Figures, Workload};
 
 use crate::options;
 use crate::report::Report;
@@ -20,7 +20,6 @@ use crate::servers::{Programs, Subject};
 use crate::signalling;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use round::Workload;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use crate::load::Load;
 use crate::report::{Measured, Report};
 use crate::round::{Figures, IdleFigures};
 use crate::servers::Subject;
-use crate::star::Crowds;
+use crate::star::{self, Crowd, Crowds};
 use crate::summary::Summary;
 use crate::table::{number, spread};
 
@@ -108,25 +108,37 @@ fn cpu(
 
 /// One sentence for each target that crowds of star peers have figures for.
 pub(crate) fn judge_crowds(crowds: &Crowds) -> Vec<String> {
-    let mut verdicts = Vec::new();
-    for measured in &crowds.rounds {
-        let Some(rounds) = measured.rounds.get(&Subject::Star) else { continue };
-        let (most, members) = STAR_P99;
-        if measured.workload.members >= members {
-            let p99 = measured.summary(Subject::Star, |figures| figures.p99_millis);
-            let target = format!("{}: {} p99 under {} ms", measured.workload, Subject::Star, number(most));
-            verdicts.push(verdict(p99.is_some_and(|p99| p99.median < most), &target, &spread(p99, " ms")));
-            let deaf: usize = rounds.iter().map(|figures| figures.deaf).sum();
-            let target = format!("{}: every peer hears announcements meanwhile", measured.workload);
-            verdicts.push(verdict(deaf == 0, &target, &format!("{deaf} heard none")));
-        }
-        if measured.workload.members >= STAR_JOINED {
-            let refused: usize = rounds.iter().map(|figures| figures.asked - figures.joined).sum();
-            let dropped: usize = rounds.iter().map(|figures| figures.dropped).sum();
-            let target = format!("{}: no connection refused or dropped", measured.workload);
-            let found = format!("{refused} refused, {dropped} dropped in {} rounds", rounds.len());
-            verdicts.push(verdict(refused + dropped == 0, &target, &found));
-        }
+    let takes_part = crowds.subjects.contains(&Subject::Star);
+    crowds.rounds.iter().filter(|_| takes_part).flat_map(judge_crowd).collect()
+}
+
+/// A crowd that was not reached, because a smaller one was too much already, misses its targets.
+fn judge_crowd(measured: &Crowd) -> Vec<String> {
+    let (load, mut verdicts) = (measured.workload, Vec::new());
+    let none = Vec::new();
+    let rounds = measured.rounds.get(&Subject::Star).unwrap_or(&none);
+    let reached = !rounds.is_empty();
+    let count = |figure: fn(&star::Figures) -> usize| rounds.iter().map(figure).sum::<usize>();
+    let [missing, dropped, deaf] = [
+        count(|figures| figures.asked - figures.joined),
+        count(|figures| figures.dropped),
+        count(|figures| figures.deaf),
+    ];
+    let whole = reached && missing + dropped == 0;
+    let found = |text: String| if reached { text } else { "not reached".into() };
+    if (STAR_P99.1..STAR_JOINED).contains(&load.members) {
+        let p99 = measured.summary(Subject::Star, |figures| figures.p99_millis);
+        let target = format!("{load}: {} p99 under {} ms", Subject::Star, number(STAR_P99.0));
+        let met = whole && p99.is_some_and(|p99| p99.median < STAR_P99.0);
+        verdicts.push(verdict(met, &target, &found(spread(p99, " ms"))));
+    }
+    if load.members >= STAR_JOINED {
+        let target = format!("{load}: no connection to {} refused or dropped", Subject::Star);
+        verdicts.push(verdict(whole, &target, &found(format!("{missing} refused, {dropped} dropped"))));
+    }
+    if load.members >= STAR_P99.1 {
+        let target = format!("{load}: every peer hears announcements meanwhile");
+        verdicts.push(verdict(reached && deaf == 0, &target, &found(format!("{deaf} heard none"))));
     }
     verdicts
 }
@@ -145,4 +157,36 @@ fn latency(measured: &Measured<Figures>, subject: Subject) -> Option<String> {
     let p99 = measured.summary(subject, |figures| figures.p99_millis)?;
     let target = format!("{}: {subject} p99 under {} ms", measured.workload, number(P99.0));
     Some(verdict(p99.median < P99.0, &target, &spread(Some(p99), " ms")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(members: usize, rounds: &[star::Figures]) -> Vec<String> {
+        let mut crowds = Crowds::new(&[Subject::StarServer, Subject::Star], &[star::Workload::of(members)], 12.0);
+        rounds.iter().for_each(|figures| crowds.add(0, Subject::Star, figures.clone()));
+        judge_crowds(&crowds).iter().map(|line| line.split_whitespace().next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_crowd_is_judged_by_who_joined_and_by_the_median() {
+        let good = star::Figures { asked: 5_000, joined: 5_000, p99_millis: 3.0, ..star::Figures::default() };
+        let slow = star::Figures { p99_millis: 21.0, ..good.clone() };
+        let short = star::Figures { joined: 4_999, ..good.clone() };
+        let deaf = star::Figures { deaf: 1, ..good.clone() };
+
+        assert_eq!(judged(5_000, &[good.clone(), slow.clone(), good.clone()]), ["**met**", "**met**"]);
+        assert_eq!(judged(5_000, &[slow]), ["**missed**", "**met**"]);
+        assert_eq!(judged(5_000, &[good.clone(), short]), ["**missed**", "**met**"]);
+        assert_eq!(judged(5_000, &[deaf]), ["**met**", "**missed**"]);
+        assert_eq!(judged(1_000, std::slice::from_ref(&good)), Vec::<String>::new());
+        assert_eq!(judged(10_000, &[star::Figures { asked: 10_000, ..good }]), ["**missed**", "**met**"]);
+    }
+
+    #[test]
+    fn a_crowd_that_was_not_reached_misses_its_targets() {
+        assert_eq!(judged(5_000, &[]), ["**missed**", "**missed**"]);
+        assert_eq!(judged(10_000, &[]), ["**missed**", "**missed**"]);
+    }
 }

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 const ENTERING: usize = 64;
 /// How long one member may take to enter, and all of them together. Who is not in by then counts as refused.
 const MEMBER_PATIENCE: u64 = 10_000_000_000;
-const CROWD_PATIENCE: u64 = 45_000_000_000;
+const CROWD_PATIENCE: u64 = 30_000_000_000;
 /// How often the patience is looked at.
 const LOOK: u64 = 20_000_000;
 /// Newcomers enter one after the other at this distance, from the beginning of the measurement on.
@@ -343,16 +343,12 @@ impl Crowd {
         }
     }
 
-    /// Counts a handshake that arrived as it was sent; one that came back because nobody took it has an `err` in it.
     fn on_handshake(&mut self, text: &[u8], now: u64, schedule: Option<&Schedule>) -> Result<()> {
-        let Some(sent) = sent_time(text, &mut self.from_end, &self.payload)? else { return Ok(()) };
-        let end = text.len() - self.from_end + DIGITS + self.payload.tail().len();
-        if !text.starts_with(BEGIN) || &text[end..] != END {
-            return Ok(());
-        }
-        self.tally.received += 1;
-        if schedule.is_some_and(|schedule| schedule.measures(sent)) {
-            self.tally.latency.record(now.saturating_sub(sent));
+        if let Some(sent) = arrival(text, &mut self.from_end, &self.payload)? {
+            self.tally.received += 1;
+            if schedule.is_some_and(|schedule| schedule.measures(sent)) {
+                self.tally.latency.record(now.saturating_sub(sent));
+            }
         }
         Ok(())
     }
@@ -413,5 +409,47 @@ struct Buffers {
 impl Buffers {
     fn new() -> Self {
         Self { bytes: Vec::new(), chunk: vec![0; CHUNK] }
+    }
+}
+
+/// When a handshake was sent that arrived as it was. One that came back because nobody took it has an `err` in it, and counts
+/// as nothing.
+fn arrival(text: &[u8], from_end: &mut usize, payload: &Payload) -> Result<Option<u64>> {
+    let Some(sent) = sent_time(text, from_end, payload)? else { return Ok(None) };
+    let end = text.len() - *from_end + DIGITS + payload.tail().len();
+    Ok((text.starts_with(BEGIN) && &text[end..] == END).then_some(sent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_came_back_has_not_arrived() {
+        let payload = Payload::session_description();
+        let sent = Dialect::Star.message(Role::Offering, "/ip4/a", "/ip4/b", &payload).text;
+        let relayed = sent.replace("ss-handshake", "ws-handshake").replace("@@0000000000000000", "@@00000000000000ff");
+        let back = relayed.replace("}]", r#","err":"peer is not available"}]"#);
+        let front = relayed.replace(r#"{"intentId""#, r#"{"err":"peer is not available","intentId""#);
+
+        let mut from_end = 0;
+        assert_eq!(arrival(relayed.as_bytes(), &mut from_end, &payload).expect("intact"), Some(255));
+        for text in [back, front] {
+            assert_eq!(arrival(text.as_bytes(), &mut from_end, &payload).expect("intact"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_is_counted_and_no_failure() {
+        // Bound, then closed again: nobody listens there.
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let std::net::SocketAddr::V4(server) = listener.local_addr().expect("an address") else { panic!("IPv4") };
+        drop(listener);
+        let mut crowd = Crowd::new(server, Payload::candidate()).expect("an epoll set");
+
+        crowd.gather(200).expect("refusals are no failure");
+
+        assert_eq!((crowd.tally.joined, crowd.members.len()), (0, 200));
+        assert!(crowd.members.iter().all(|member| member.stage == Stage::Gone));
     }
 }

@@ -8,29 +8,32 @@ use crate::table::{Table, number};
 use crate::targets;
 use serde::Serialize;
 
+/// The rounds of one crowd.
+pub(crate) type Crowd = Measured<Workload, Subject, Figures>;
+
 /// Everything that was measured with crowds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Crowds {
     pub(crate) seconds: f64,
     pub(crate) subjects: Vec<Subject>,
-    pub(crate) rounds: Vec<Measured<Workload, Subject, Figures>>,
+    pub(crate) rounds: Vec<Crowd>,
 }
 
 impl Crowds {
     /// No round yet.
-    pub(super) fn new(subjects: &[Subject], loads: &[Workload], seconds: f64) -> Self {
+    pub(crate) fn new(subjects: &[Subject], loads: &[Workload], seconds: f64) -> Self {
         Self { seconds, subjects: subjects.to_vec(), rounds: loads.iter().copied().map(Measured::new).collect() }
     }
 
     /// Adds a round of the crowd number `at`.
-    pub(super) fn add(&mut self, at: usize, subject: Subject, figures: Figures) {
+    pub(crate) fn add(&mut self, at: usize, subject: Subject, figures: Figures) {
         self.rounds[at].add(subject, figures);
     }
 
     /// Tables, limits, and a sentence for each target.
     pub(super) fn markdown(&self) -> String {
         let mut text = String::new();
-        for measured in &self.rounds {
+        for measured in self.rounds.iter().filter(|measured| !measured.rounds.is_empty()) {
             let heading = capital(&measured.workload.to_string());
             text += &format!("\n### {heading}, measured for {} s\n\n{}", self.seconds, self.table(measured));
         }
@@ -41,7 +44,7 @@ impl Crowds {
         verdicts.iter().fold(text, |text, verdict| text + "- " + verdict + "\n")
     }
 
-    fn table(&self, measured: &Measured<Workload, Subject, Figures>) -> String {
+    fn table(&self, measured: &Crowd) -> String {
         let subjects: Vec<Subject> =
             self.subjects.iter().copied().filter(|subject| measured.rounds.contains_key(subject)).collect();
         let mut table = Table::new(comparison::head(subjects.iter().map(Subject::to_string)));
@@ -74,7 +77,7 @@ impl Crowds {
 }
 
 /// Says who did not take the crowd in, or did not keep it.
-fn limits(measured: &Measured<Workload, Subject, Figures>, subjects: &[Subject]) -> String {
+fn limits(measured: &Crowd, subjects: &[Subject]) -> String {
     let mut text = String::new();
     for &subject in subjects {
         let Some(rounds) = measured.rounds.get(&subject) else { continue };
@@ -94,7 +97,7 @@ fn limits(measured: &Measured<Workload, Subject, Figures>, subjects: &[Subject])
     text
 }
 
-fn disturbances(measured: &Measured<Workload, Subject, Figures>) -> String {
+fn disturbances(measured: &Crowd) -> String {
     let most = measured.most(|figures| figures.others_share);
     if most <= QUIET {
         return String::new();

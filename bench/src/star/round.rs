@@ -25,6 +25,14 @@ pub(crate) struct Workload {
     pub(crate) newcomers: usize,
 }
 
+#[cfg(test)]
+impl Workload {
+    /// A crowd of this size, with little to say.
+    pub(crate) fn of(members: usize) -> Self {
+        Self { members, rate: 1, newcomers: 0 }
+    }
+}
+
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} joined peers, {} handshakes a second", self.members, self.rate)
@@ -32,7 +40,7 @@ impl fmt::Display for Workload {
 }
 
 /// What one round showed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Figures {
     pub(crate) asked: usize,
     /// Members that joined; the others were refused, or not served in time.
