@@ -16,7 +16,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Event, Output, Pace, Refusal, Stats};
 use switchboard_wire::PeerId;
-use switchboard_wire::directory::{self, Malformed, Name, Namespace};
+use switchboard_wire::directory::{self, Malformed, Name, Namespace, Secret};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
 use tokio::sync::{Notify, broadcast};
 
@@ -122,6 +122,11 @@ impl Hub {
     /// At most `most` of the names that are held; see [`Core::names`].
     pub(crate) fn names(&self, namespace: Namespace, most: usize) -> Vec<Name> {
         self.lock().core.names(namespace, most)
+    }
+
+    /// Whether a client holds a name and showed this secret for it; see [`Core::holds`].
+    pub(crate) fn holds(&self, namespace: Namespace, name: &str, secret: &Secret) -> bool {
+        self.lock().core.holds(namespace, name, secret)
     }
 
     /// Takes note that a connection ended, and tells the others.

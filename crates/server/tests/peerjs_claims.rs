@@ -88,7 +88,9 @@ async fn a_restarted_server_gives_an_id_to_who_comes_first() {
     let server = TestServer::spawn().await;
     let address = server.address();
     let mut ben = PeerJsClient::open(address, "ben", "mine").await;
-    let (ended, ()) = tokio::join!(ben.end(), server.stop());
+    // The server waits for clients to take their leave.
+    let leave = async move { ben.end().await };
+    let (ended, ()) = tokio::join!(leave, server.stop());
     assert_eq!(ended, Some(1001), "shutting down");
     let again = TestServer::with(|config| config.listen = vec![address]).await;
     PeerJsClient::open(again.address(), "ben", "mine").await.assert_silent("ben").await;

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use switchboard_signalling::core::{IceGrant, IceRequest, IceSource as _, Rate};
 use switchboard_wire::rooms::IceServers;
 
+use super::peerjs;
 use super::rooms::not_claimable;
 use crate::budget::Budgets;
 use crate::client_addr::{client_addr, host_name};
@@ -45,7 +46,12 @@ pub(crate) struct Gate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
+    /// For whom, if an operator asks.
     user: Option<String>,
+    /// The id of a PeerJS client, which shows the token that it opened its socket with.
+    peerjs: Option<String>,
+    /// The key of that client, if it is another than PeerJS clients usually have.
+    key: Option<String>,
 }
 
 /// The client's fault: why there is nothing for it.
@@ -57,7 +63,7 @@ enum Refused {
     NotGet,
     #[error(
         "Say who asks, with `Authorization: Bearer` and a token: the resume token of your /ws welcome while its socket \
-         stands, or one of `turn.api_tokens`."
+         stands, the token of a PeerJS client with `?peerjs=` and its id, or one of `turn.api_tokens`."
     )]
     NoToken,
     #[error(
@@ -65,9 +71,14 @@ enum Refused {
          last welcome."
     )]
     BadToken,
+    #[error("No PeerJS client with this id, key and token is connected; ask when the peer is open.")]
+    NoPeer,
     #[error("Only an operator's token can ask for a user; a peer gets its own credentials.")]
     NotAnOperator,
-    #[error("The one parameter is `user`, of 1 to {USER_MAX} characters out of A-Z a-z 0-9 . _ @ + -.")]
+    #[error(
+        "The parameters are `user`, of 1 to {USER_MAX} characters out of A-Z a-z 0-9 . _ @ + -, or else `peerjs` and \
+         `key`."
+    )]
     BadWish,
     #[error("This address asks too often; wait {} s.", .0.as_secs() + 1)]
     TooOften(Duration),
@@ -78,14 +89,14 @@ impl Refused {
         let status = match self {
             Self::ForeignOrigin | Self::NotAnOperator => StatusCode::FORBIDDEN,
             Self::NotGet => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoToken | Self::BadToken => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::BadToken | Self::NoPeer => StatusCode::UNAUTHORIZED,
             Self::BadWish => StatusCode::BAD_REQUEST,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
         };
         let mut response = sentence(status, self);
         let headers = response.headers_mut();
         match self {
-            Self::NoToken | Self::BadToken => {
+            Self::NoToken | Self::BadToken | Self::NoPeer => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::NotGet => {
@@ -151,8 +162,18 @@ fn grant(shared: &Shared, peer: std::net::IpAddr, request: &Request) -> Result<I
     // Operators are not counted: all their users come from one address.
     let address = client_addr(peer, headers, trusted).key();
     shared.ice_gate.budgets.take(address, Instant::now()).map_err(Refused::TooOften)?;
-    let peer = shared.hub.session(token.ok_or(Refused::NoToken)?).ok_or(Refused::BadToken)?;
-    match wish(request.uri())?.user {
+    let token = token.ok_or(Refused::NoToken)?;
+    let wish = match wish(request.uri())? {
+        Wish { peerjs: None, key: Some(_), .. } | Wish { peerjs: Some(_), user: Some(_), .. } => {
+            return Err(Refused::BadWish);
+        }
+        wish => wish,
+    };
+    let peer = match &wish.peerjs {
+        Some(id) => peerjs::holder(shared, wish.key.as_deref(), id, token).ok_or(Refused::NoPeer)?,
+        None => shared.hub.session(token).ok_or(Refused::BadToken)?,
+    };
+    match wish.user {
         Some(_) => Err(Refused::NotAnOperator),
         None => Ok(shared.ice.grant(IceRequest { peer, room: None, host: host.as_ref() })),
     }
@@ -241,6 +262,8 @@ mod tests {
         assert_eq!(user(""), Ok(None));
         assert_eq!(user("?user=ann@example.org"), Ok(Some("ann@example.org".to_owned())));
         assert_eq!(user("?user=a%2Bb"), Ok(Some("a+b".to_owned())));
+        let peer = wish(&"/ice?peerjs=a%20b&key=two".parse().expect("a URI")).expect("a wish");
+        assert_eq!((peer.peerjs.as_deref(), peer.key.as_deref()), (Some("a b"), Some("two")));
         for query in ["?user=", "?user=a:b", "?user=a%20b", "?usr=a", "?user=%C3%A4", "?user=a&user=b"] {
             assert_eq!(user(query), Err(Refused::BadWish), "{query}");
         }

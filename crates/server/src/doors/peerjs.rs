@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use switchboard_wire::directory::Namespace;
+use sha2::{Digest as _, Sha256};
+use switchboard_wire::PeerId;
+use switchboard_wire::directory::{Namespace, Secret};
 
 use crate::budget::Budgets;
-use crate::config::{MountPath, PeerJsConfig};
+use crate::config::{DEFAULT_PEERJS_KEY, MountPath, PeerJsConfig};
 use crate::doors::ice;
 use crate::origins::OriginPolicy;
 use crate::server::{Shared, SpawnError};
@@ -90,6 +92,20 @@ fn meaning(config: &PeerJsConfig, mount: &MountPath, path: &str) -> Option<Targe
 pub(crate) fn namespace(config: &PeerJsConfig, key: &str) -> Option<Namespace> {
     let index = config.keys.iter().position(|known| known == key)?;
     u16::try_from(index).ok().map(Namespace::PeerJs)
+}
+
+/// What stands for the client that holds `id` with `token` where ICE servers are concerned, if there is one.
+pub(crate) fn holder(shared: &Shared, key: Option<&str>, id: &str, token: &str) -> Option<PeerId> {
+    let namespace = namespace(&shared.config.peerjs, key.unwrap_or(DEFAULT_PEERJS_KEY))?;
+    let held = shared.hub.holds(namespace, id, &Secret::new(token));
+    held.then(|| {
+        let name = format!("{namespace:?}");
+        let digest =
+            Sha256::new().chain_update(b"switchboard peerjs 1\0").chain_update(name).chain_update([0]).chain_update(id);
+        let mut bytes = [0; 15];
+        bytes.copy_from_slice(&digest.finalize()[..15]);
+        PeerId::from_random(bytes)
+    })
 }
 
 /// Answers a request for what [`find`] found.
