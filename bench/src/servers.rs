@@ -247,7 +247,7 @@ pub(crate) fn configuration() -> String {
     ] {
         text += &format!("{key} = {UNREACHED}\n");
     }
-    text
+    text + &format!("[star]\naddresses = {UNREACHED}\n")
 }
 
 fn version_of(program: &str) -> Option<String> {

@@ -164,7 +164,8 @@ mod tests {
     use super::*;
 
     fn judged(members: usize, rounds: &[star::Figures]) -> Vec<String> {
-        let mut crowds = Crowds::new(&[Subject::StarServer, Subject::Star], &[star::Workload::of(members)], 12.0);
+        let load = star::Workload { members, rate: 1_000, newcomers: 5 };
+        let mut crowds = Crowds::new(&[Subject::StarServer, Subject::Star], &[load], 12.0);
         rounds.iter().for_each(|figures| crowds.add(0, Subject::Star, figures.clone()));
         judge_crowds(&crowds).iter().map(|line| line.split_whitespace().next().unwrap_or_default().to_owned()).collect()
     }

@@ -25,14 +25,6 @@ pub(crate) struct Workload {
     pub(crate) newcomers: usize,
 }
 
-#[cfg(test)]
-impl Workload {
-    /// A crowd of this size, with little to say.
-    pub(crate) fn of(members: usize) -> Self {
-        Self { members, rate: 1, newcomers: 0 }
-    }
-}
-
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} joined peers, {} handshakes a second", self.members, self.rate)
