@@ -99,7 +99,6 @@ impl Collector for Source {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let (stats, rooms) = self.hub.stats();
         let encoder = &mut encoder;
-        let by = |values: ByDialect| Dialect::ALL.map(|dialect| ([("dialect", dialect.as_str())], values[dialect]));
         gauges(encoder, "switchboard_signal_connections", "Clients that are connected", &by(stats.connections))?;
         gauges(encoder, "switchboard_rooms", "Rooms that have members", &[(UNLABELLED, rooms as u64)])?;
         counters(encoder, "switchboard_connections", "Clients that were admitted", &by(stats.connected_total))?;
@@ -108,6 +107,7 @@ impl Collector for Source {
         counters(encoder, "switchboard_joins", "Rooms entered, or not", &[joins, refused].concat())?;
         let help = "Offers, answers and candidates passed on";
         counters(encoder, "switchboard_messages_relayed", help, &by(stats.relayed_total))?;
+        directory(encoder, &stats)?;
         let departures = [("left", stats.left_total), ("lost", stats.lost_total), ("removed", stats.removed_total)];
         counters(encoder, "switchboard_departures", "Peers that are gone", &labelled("reason", departures))?;
         counters(encoder, "switchboard_resumes", "Peers that came back in time", &[(UNLABELLED, stats.resumed_total)])?;
@@ -144,6 +144,24 @@ impl Collector for Source {
             None => Ok(()),
         }
     }
+}
+
+/// One value for each dialect.
+fn by(values: ByDialect) -> [([Label; 1], u64); Dialect::ALL.len()] {
+    Dialect::ALL.map(|dialect| ([("dialect", dialect.as_str())], values[dialect]))
+}
+
+/// Names that clients hold: ids of PeerJS, addresses of webrtc-star, topics of the relay.
+fn directory(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> fmt::Result {
+    gauges(encoder, "switchboard_names", "Names that clients hold", &by(stats.names))?;
+    let claimed = by(stats.claimed_total).map(|(label, value)| ([label[0], ("result", "held")], value));
+    let refused = by(stats.claim_refused_total).map(|(label, value)| ([label[0], ("result", "refused")], value));
+    counters(encoder, "switchboard_claims", "Names claimed, or not", &[claimed, refused].concat())?;
+    let takeovers = [("returned", stats.taken_over_total), ("silent", stats.contested_total)];
+    let help = "Names that passed to another connection: of the same client, or of one in place of a silent one";
+    counters(encoder, "switchboard_takeovers", help, &labelled("reason", takeovers))?;
+    let help = "Messages that found nobody, and were dropped, sent back or expired";
+    counters(encoder, "switchboard_messages_undelivered", help, &by(stats.undelivered_total))
 }
 
 /// What the original webrtc-star server counts, under the names that it gives.

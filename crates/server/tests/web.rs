@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use switchboard_server::config::{AdminListen, Origins};
 use switchboard_server::{Server, SpawnError};
-use switchboard_testkit::{PollingClient, RawConnection, RoomsClient, TestServer, get};
+use switchboard_testkit::{PeerJsClient, PollingClient, RawConnection, RoomsClient, TestServer, get};
 
 #[tokio::test]
 async fn the_page_may_do_nothing_that_it_does_not_need() {
@@ -75,6 +75,8 @@ async fn the_operator_reads_metrics_on_a_listener_of_its_own() {
     ann.expect("peer-joined").await;
     ann.offer(&bob.id, "x".into()).await;
     ann.assert_silent().await;
+    let _old = PeerJsClient::open(server.address(), "user-made", "token").await;
+    let _new = PeerJsClient::open(server.address(), "user-made", "token").await;
     let metrics = get(server.admin_address(), "/metrics").await;
     assert!(metrics.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")));
     for line in [
@@ -83,12 +85,19 @@ async fn the_operator_reads_metrics_on_a_listener_of_its_own() {
         "switchboard_rooms 1",
         "switchboard_joins_total{dialect=\"switchboard\",result=\"joined\"} 2",
         "switchboard_messages_relayed_total{dialect=\"switchboard\"} 1",
+        "switchboard_signal_connections{dialect=\"peerjs\"} 1",
+        "switchboard_names{dialect=\"peerjs\"} 1",
+        "switchboard_claims_total{dialect=\"peerjs\",result=\"held\"} 2",
+        "switchboard_takeovers_total{reason=\"returned\"} 1",
+        "switchboard_messages_undelivered_total{dialect=\"peerjs\"} 0",
+        "webrtc_star_peers 0",
         "switchboard_refusals_total{reason=\"draining\"} 0",
         "switchboard_build_info{version=",
     ] {
         assert!(metrics.body.contains(line), "{line} is missing in\n{}", metrics.body);
     }
     assert!(!metrics.body.contains(&ann.id) && !metrics.body.contains("aUa62LD8NZ"), "nothing of users");
+    assert!(!metrics.body.contains("user-made"), "nothing of users");
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(server.admin_address(), path).await.status, 200, "{path}");
         assert_eq!(get(server.address(), path).await.status, 200, "{path}");

@@ -373,7 +373,7 @@ impl Core {
 
         self.draining = true;
         self.directory.clear();
-        self.stats.star_peers = 0;
+        (self.stats.star_peers, self.stats.names) = (0, ByDialect::default());
         let connections: Vec<ConnId> = self.connections.keys().copied().collect();
         for conn in connections {
             let retry = retry + retry.mul_f64(self.rng.random::<f64>());

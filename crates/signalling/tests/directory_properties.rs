@@ -230,7 +230,7 @@ proptest! {
         let core = &play.world.core;
         prop_assert_eq!((core.waiting_count(), core.poll_timeout()), (0, None));
         let stats = core.stats();
-        prop_assert_eq!((stats.star_peers, stats.connections[Dialect::PeerJs]), (0, 0));
+        prop_assert_eq!((stats.star_peers, stats.names, stats.connections), Default::default());
     }
 
     #[test]

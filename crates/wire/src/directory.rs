@@ -11,6 +11,8 @@ pub use message::{Malformed, Message, Refusal, Text};
 pub use name::{InvalidName, NAME_BYTES, Name, Secret};
 pub use request::{Absent, Claim, Recipients, Request, Send};
 
+use crate::rooms::Dialect;
+
 /// Keeps the names of different dialects apart: those of two namespaces never meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Namespace {
@@ -20,4 +22,15 @@ pub enum Namespace {
     Star,
     /// Topics of the relay.
     Topics,
+}
+
+impl Namespace {
+    /// The dialect whose clients hold names here.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::PeerJs(_) => Dialect::PeerJs,
+            Self::Star => Dialect::SocketIo,
+            Self::Topics => Dialect::Relay,
+        }
+    }
 }

@@ -61,6 +61,8 @@ pub struct Stats {
     pub removed_total: u64,
     /// Peers that came back in time.
     pub resumed_total: u64,
+    /// Names now, by the dialect that they are of.
+    pub names: ByDialect,
     /// Names claimed.
     pub claimed_total: ByDialect,
     /// Claims refused.

@@ -62,6 +62,7 @@ impl Core {
             }
             None => {
                 realm.names.insert(name.clone(), Entry::Many(vec![conn]));
+                self.stats.names[namespace.dialect()] += 1;
             }
             Some(Entry::One(_)) => {
                 self.deny_claim(conn, namespace, Refusal::NameTaken { name });
@@ -109,6 +110,7 @@ impl Core {
     fn install(&mut self, conn: ConnId, namespace: Namespace, name: Name, secret: Secret) {
         let realm = self.directory.realms.entry(namespace).or_default();
         realm.names.insert(name.clone(), Entry::One(Owner { conn, secret, contest: None }));
+        self.stats.names[namespace.dialect()] += 1;
         self.grant(conn, namespace, &name);
     }
 
@@ -279,6 +281,7 @@ impl Core {
             }
         };
         realm.names.remove(name);
+        self.stats.names[namespace.dialect()] -= 1;
         if namespace == Namespace::Star {
             self.directory.roster.remove(name);
             self.stats.star_peers = self.directory.roster.len() as u64;
