@@ -12,10 +12,12 @@ use serde::Serialize;
 use switchboard_signalling::core::{self, IceSource};
 
 mod peerjs;
+mod relay;
 mod star;
 mod turn;
 
 pub use peerjs::{DEFAULT_PEERJS_KEY, InvalidMountPath, MountPath, PEERJS_KEYS, PeerJsConfig, is_peerjs_key};
+pub use relay::RelayConfig;
 pub use star::StarConfig;
 pub use switchboard_signalling::core::Rate;
 pub use turn::{
@@ -51,6 +53,8 @@ pub struct Config {
     pub peerjs: PeerJsConfig,
     /// webrtc-star, for js-ipfs and js-libp2p pages.
     pub star: StarConfig,
+    /// Topics, for Trystero's clients.
+    pub relay: RelayConfig,
     /// How much of everything.
     pub limits: Limits,
     /// How long [`Server::shutdown`](crate::Server::shutdown) waits for clients to take their leave. Default: 10 s,
@@ -184,6 +188,7 @@ impl Config {
     fn directory(&self) -> core::DirectoryConfig {
         let mut default = core::DirectoryConfig::default();
         self.star.apply(&mut default);
+        self.relay.apply(&mut default);
         let clients = self.peerjs.concurrent_limit.unwrap_or(self.limits.connections);
         // Who claims a name gets all that waits for it in one go, with frames around it.
         let bytes = default.waiting_for_name.bytes.min(self.limits.queue_bytes / 2);
@@ -208,6 +213,7 @@ impl Default for Config {
             turn: TurnConfig::default(),
             peerjs: PeerJsConfig::default(),
             star: StarConfig::default(),
+            relay: RelayConfig::default(),
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
         }

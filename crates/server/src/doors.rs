@@ -2,5 +2,6 @@
 
 pub(crate) mod ice;
 pub(crate) mod peerjs;
+pub(crate) mod relay;
 pub(crate) mod rooms;
 pub(crate) mod socketio;

@@ -37,16 +37,22 @@ pub(crate) fn doors(_config: &Config) -> Router<Arc<Shared>> {
 
 /// The doors for a host, who keeps every path that is none of theirs.
 pub(crate) fn embedded(config: &Config) -> Router<Arc<Shared>> {
-    let mounts = config.peerjs.paths.iter().map(MountPath::as_str);
+    let peerjs = config.peerjs.paths.iter().map(MountPath::as_str).flat_map(doors::peerjs::patterns);
+    let relay = config.relay.paths.iter().map(|path| path.as_str().to_owned());
     // Several paths may lead to the same place.
-    let chosen: BTreeSet<String> = mounts.flat_map(doors::peerjs::patterns).collect();
+    let chosen: BTreeSet<String> = peerjs.chain(relay).collect();
     chosen.iter().fold(doors(config), |routes, path| routes.route(path, any(elsewhere)))
 }
 
 /// Paths that the operator chose, and files.
 async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_upgrade = handshake::is_upgrade(request.headers());
-    match doors::peerjs::find(&shared.config.peerjs, request.uri().path(), is_upgrade) {
+    let path = request.uri().path();
+    // The page stays where it is.
+    if doors::relay::is_at(&shared.config.relay, path) && (is_upgrade || path != "/") {
+        return doors::relay::open(shared, request).await;
+    }
+    match doors::peerjs::find(&shared.config.peerjs, path, is_upgrade) {
         Some(target) => doors::peerjs::open(shared, target, request).await,
         None => assets::serve(State(shared), request).await,
     }

@@ -115,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) peerjs: PeerJs,
     /// Which pages may speak webrtc-star, beside those that may speak everything.
     pub(crate) star_origins: OriginPolicy,
+    /// Which pages may use the relay of topics.
+    pub(crate) relay_origins: OriginPolicy,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Registry,
     pub(crate) sessions: Arc<Sessions>,
@@ -142,6 +144,7 @@ impl Shared {
             hub,
             ice,
             ice_gate: Gate::new(&config.turn.api_tokens),
+            relay_origins: OriginPolicy::new(&config.relay.origins, config.public_url.as_deref())?,
             peerjs: PeerJs::new(&config.peerjs, config.public_url.as_deref())?,
             metrics,
             sessions: Arc::default(),

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod ids;
 pub mod limits;
 pub mod peerjs;
+pub mod relay;
 pub mod rooms;
 pub mod star;
 mod text;

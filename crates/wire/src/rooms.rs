@@ -6,6 +6,7 @@ mod client;
 mod error;
 mod server;
 
+pub(crate) use client::present;
 pub use client::{ClientMessage, DecodeError, IfMissing, Reference, Request};
 pub use error::{ErrorCode, GoodbyeCode};
 pub use server::{Dialect, IceServers, LeaveReason, Limits, Member, RoomSnapshot, ServerMessage, Signal, Welcome};

@@ -4,7 +4,7 @@ mod peerjs;
 mod turn;
 
 use switchboard_server::Config;
-use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate, StarConfig};
+use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate, RelayConfig, StarConfig};
 
 use super::Settings;
 use super::ice::{Credential, IceEntry};
@@ -20,7 +20,7 @@ impl Settings {
     /// # Errors
     /// Every setting that is well-formed and makes no sense.
     pub(crate) fn meaning(&self) -> Result<Config, Invalid> {
-        let Raw { main, limits, star, peerjs: _, turn: _, log: _ } = &self.raw;
+        let Raw { main, limits, star, relay, peerjs: _, turn: _, log: _ } = &self.raw;
         let mut problems = Vec::new();
         if main.listen.is_empty() {
             problems.push(self.problem("listen", "must name at least one address", "listen = [\"[::]:3000\"]"));
@@ -49,6 +49,7 @@ impl Settings {
             turn,
             peerjs,
             star: self::star(star),
+            relay: self::relay(relay),
             limits: self::limits(limits),
             drain_timeout: main.drain_timeout.0,
         };
@@ -112,6 +113,16 @@ fn star(raw: &raw::Star) -> StarConfig {
         addresses: index(raw.addresses),
         addresses_per_socket: index(raw.addresses_per_socket),
         sockets_per_address: index(raw.sockets_per_address),
+    }
+}
+
+fn relay(raw: &raw::Relay) -> RelayConfig {
+    RelayConfig {
+        paths: raw.paths.iter().map(|path| path.0.clone()).collect(),
+        origins: origins(&raw.origins),
+        topics: index(raw.topics),
+        topics_per_client: index(raw.topics_per_client),
+        subscribers: index(raw.subscribers),
     }
 }
 

@@ -222,6 +222,24 @@ settings! {
         sockets_per_address: Count<1, 1_000> = |server| size(server.star.sockets_per_address);
     }
 
+    /// Topics for clients of Trystero's WebSocket relay (see protocol/ws-relay.md); no relay of packets, that is `turn`.
+    struct Relay as relay, "relay" {
+        /// Where it is: what clients give among `relayConfig.urls`. An empty list is nowhere.
+        paths (flag "relay-path"): Vec<Mount> = |server| server.relay.paths.iter().cloned().map(Mount).collect();
+
+        /// Which pages may use it: a list of origins, or `"*"` for all.
+        origins: Vec<PageOrigin> = |server| page_origins(&server.relay.origins);
+
+        /// Topics in all.
+        topics: Count<1, MANY> = |server| size(server.relay.topics);
+
+        /// Topics of one client; each room takes two.
+        topics_per_client: Count<1, 10_000> = |server| size(server.relay.topics_per_client);
+
+        /// Subscribers of one topic.
+        subscribers: Count<1, 10_000> = |server| size(server.relay.subscribers);
+    }
+
     /// What is logged, to standard error. Messages of peers, session descriptions and credentials never are.
     struct Log as log, "log" {
         /// The shape of log lines: `auto` is text on a terminal and JSON elsewhere.

@@ -1,0 +1,205 @@
+//! Trystero's WebSocket relay, for its clients unchanged (`docs/protocol/ws-relay.md`): one WebSocket at each of the configured paths.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::StatusCode;
+use switchboard_signalling::core::{Caller, Closing, ConnId};
+use switchboard_wire::Dialect;
+use switchboard_wire::directory::{self, Refusal};
+use switchboard_wire::limits::MESSAGE_BYTES;
+use switchboard_wire::relay::{ClientMessage, write_error};
+use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
+
+use super::rooms::{not_claimable, refuse_client, refuse_handshake};
+use crate::client_addr::{client_addr, host_name};
+use crate::config::RelayConfig;
+use crate::http::{Handoff, Peer};
+use crate::hub::{Admission, Hub, Line};
+use crate::mailbox::{Mailbox, Queued};
+use crate::server::Shared;
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
+use crate::websocket::frame::{self, Opcode};
+use crate::websocket::handshake;
+use crate::websocket::stream::Stream;
+
+thread_local! {
+    /// Where a message is written before its length is known.
+    static JSON: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Longest header of a frame.
+const FRAMING_BYTES: usize = 16;
+
+/// Whether a path is the door's.
+pub(crate) fn is_at(config: &RelayConfig, path: &str) -> bool {
+    config.paths.iter().any(|mount| mount.rest(path).is_some_and(|rest| matches!(rest, "" | "/")))
+}
+
+/// Answers a request at one of the door's paths: opens the WebSocket, or says why not.
+pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let accepted = match handshake::accept(&parts, &shared.relay_origins) {
+        Ok(headers) => headers,
+        Err(refused) => return refuse_handshake(&shared, refused),
+    };
+    let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
+    let address = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
+    let host = host_name(peer, &parts.headers, &shared.config.trusted_proxies);
+    if let Err(unwelcome) = shared.hooks.ask((&parts).into(), address, Dialect::Relay).await {
+        return unwelcome.response();
+    }
+    let admission = match shared.hub.admit(Caller { address, host }, Dialect::Relay) {
+        Ok(admission) => admission,
+        Err(refusal) => return refuse_client(refusal),
+    };
+    let mut request = Request::from_parts(parts, body);
+    let claimed = Handoff::claim(&mut request, move |stream, early| {
+        let connection = start(stream, early, admission, &shared);
+        Box::pin(async move {
+            if let Some(connection) = connection {
+                connection.run().await;
+            }
+        })
+    });
+    if claimed.is_err() {
+        return not_claimable();
+    }
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().extend(accepted);
+    response
+}
+
+/// Nothing to run if the core has given the connection up meanwhile: the client comes back.
+fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: &Shared) -> Option<Connection<RelayHandler>> {
+    let (traffic, limits) = (&shared.metrics.relay, &shared.config.limits);
+    let (reading, writing) = stream.into_split();
+    let line = Arc::new(RelayLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
+    let conn = admission.attach(line.clone()).ok()?;
+    let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
+    let handler = RelayHandler { hub: Arc::clone(&shared.hub), conn, line };
+    Some(Connection::new(handler, Socket { reading, early }, options))
+}
+
+/// The way to a client.
+#[derive(Debug)]
+struct RelayLine(Mailbox);
+
+impl Line for RelayLine {
+    /// Nobody here is in a room.
+    fn deliver(&self, _message: &ServerMessage, _reference: Option<&Reference>) -> Queued {
+        Queued::Quiet
+    }
+
+    fn deliver_directory(&self, message: &directory::Message) -> Queued {
+        match message {
+            directory::Message::Text(text) => self.queue(text),
+            directory::Message::Refused(refusal) => self.refuse(refusal),
+            // The protocol knows no answer to what worked; only other dialects ask for the rest.
+            directory::Message::Held { .. }
+            | directory::Message::Absent { .. }
+            | directory::Message::Expired { .. }
+            | directory::Message::Known(_) => Queued::Quiet,
+        }
+    }
+
+    /// Topics are held by as many as come, so that nobody's life is in question.
+    fn probe(&self) -> Queued {
+        Queued::Quiet
+    }
+
+    fn close(&self, code: GoodbyeCode) -> Queued {
+        self.0.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
+    }
+
+    fn give_up(&self) -> Queued {
+        self.close(GoodbyeCode::TooSlow)
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+impl RelayLine {
+    fn queue(&self, json: &[u8]) -> Queued {
+        self.0.queue(json.len() + FRAMING_BYTES, |out| frame::encode(Opcode::Text, json, out))
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Queued {
+        let mut json = Vec::new();
+        write_error(&refusal.to_string(), &mut json);
+        self.queue(&json)
+    }
+}
+
+/// What acts on the messages of one client.
+#[derive(Debug)]
+struct RelayHandler {
+    hub: Arc<Hub>,
+    conn: ConnId,
+    line: Arc<RelayLine>,
+}
+
+impl Handler for RelayHandler {
+    fn mailbox(&self) -> &Mailbox {
+        &self.line.0
+    }
+
+    fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
+        let frame = match message {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+        };
+        // The buffer is taken, not borrowed, for the hub delivers before it returns.
+        let mut text = JSON.take();
+        text.clear();
+        let request = ClientMessage::decode(frame).map(|message| message.into_request(&mut text));
+        let pace = self.hub.directory(self.conn, request, now);
+        JSON.set(text);
+        pace.into()
+    }
+
+    fn on_silence(&mut self) {
+        self.hub.close(self.conn, Closing::Lost);
+        if self.line.close(GoodbyeCode::IdleTimeout) == Queued::First {
+            self.line.flush();
+        }
+    }
+
+    fn on_end(&mut self, ending: Ending) {
+        let closing = match ending {
+            Ending::Orderly | Ending::Departed => Closing::Left,
+            Ending::Abrupt => Closing::Lost,
+        };
+        self.hub.close(self.conn, closing);
+    }
+}
+
+impl Drop for RelayHandler {
+    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
+    fn drop(&mut self) {
+        self.hub.close(self.conn, Closing::Lost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MountPath;
+
+    #[test]
+    fn it_is_at_its_paths_and_nowhere_else() {
+        let config = RelayConfig::default();
+        assert!(is_at(&config, "/relay") && is_at(&config, "/relay/"));
+        assert!(!is_at(&config, "/") && !is_at(&config, "/relays") && !is_at(&config, "/relay/x"));
+        let config = RelayConfig { paths: vec![MountPath::root()], ..config };
+        assert!(is_at(&config, "/") && !is_at(&config, "/relay"));
+        assert!(!is_at(&RelayConfig { paths: Vec::new(), ..config }, "/relay"));
+    }
+}
