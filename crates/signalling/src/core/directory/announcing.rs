@@ -90,7 +90,8 @@ impl Core {
         let Some(connection) = connections.get_mut(&conn) else { return };
         let Some(hearing) = connection.holding.hearing.as_mut() else { return };
         let fill = if hearing.fresh { config.announce_most } else { config.announce_again.min(config.announce_most) };
-        let portion = Portion { since: hearing.heard, most: config.announce_most, fill };
+        let (most, bytes) = (config.announce_most, config.announce_bytes);
+        let portion = Portion { since: hearing.heard, most, fill, bytes };
         hearing.heard = directory.roster.age();
         hearing.fresh = false;
         hearing.due = next_due(hearing.due, config.announce_every, now);

@@ -48,6 +48,9 @@ pub struct DirectoryConfig {
     pub announce_every: Duration,
     /// Names in one such digest, and peers that hear of a newcomer at once.
     pub announce_most: usize,
+    /// Bytes of names in one digest, which has to fit the shell's queue with the framing of each; names of usual length
+    /// need half of the default.
+    pub announce_bytes: usize,
     /// Names that a digest after the first one fills up to with such as the peer may have heard already.
     pub announce_again: usize,
     /// Peers a second, in all, that hear of newcomers at once; the others hear of them by digest. 0 for no limit.
@@ -68,6 +71,7 @@ impl Default for DirectoryConfig {
             waiting_in_all: WaitingLimits { messages: 65_536, bytes: 32 * 1024 * 1024 },
             announce_every: Duration::from_secs(10),
             announce_most: 256,
+            announce_bytes: 64 * 1024,
             announce_again: 64,
             announce_rate: 5_000,
         }

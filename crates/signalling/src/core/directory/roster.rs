@@ -38,6 +38,8 @@ pub(super) struct Portion {
     pub(super) most: usize,
     /// Names that it is filled up to with random ones; at most `most`.
     pub(super) fill: usize,
+    /// Most bytes of names.
+    pub(super) bytes: usize,
 }
 
 impl Roster {
@@ -64,8 +66,9 @@ impl Roster {
         if let Some(moved) = self.listed.get(place) {
             self.places.insert(moved.name.clone(), place);
         }
-        if self.listed.is_empty() {
-            self.arrivals.clear();
+        // Who comes and goes and comes again does not push the arrivals of others out.
+        while self.arrivals.back().is_some_and(|latest| !self.is_here(latest)) {
+            self.arrivals.pop_back();
         }
     }
 
@@ -87,11 +90,8 @@ impl Roster {
     /// The names that one digest tells: those that came last first, then random ones; none of its reader's own.
     pub(super) fn digest(&self, rng: &mut impl Rng, portion: Portion, own: &[&Name]) -> Vec<Name> {
         let is_own = |name: &Name| own.contains(&name);
-        let here = |arrival: &&Listed| {
-            self.places.get(&arrival.name).map(|place| self.listed[*place].came) == Some(arrival.came)
-        };
         let arrivals = self.arrivals.iter().rev().take_while(|arrival| arrival.came > portion.since);
-        let arrivals = arrivals.filter(|arrival| !is_own(&arrival.name)).filter(here).take(portion.most);
+        let arrivals = arrivals.filter(|arrival| !is_own(&arrival.name) && self.is_here(arrival)).take(portion.most);
         let mut names: Vec<Name> = arrivals.map(|arrival| arrival.name.clone()).collect();
         if names.len() < portion.fill {
             // Among the drawn there may be all that do not count, and still enough that do.
@@ -101,7 +101,18 @@ impl Roster {
             let more: Vec<Name> = more.take(portion.fill - names.len()).map(|listed| listed.name.clone()).collect();
             names.extend(more);
         }
+        let mut bytes = 0;
+        let fits = |name: &&Name| {
+            bytes += name.len();
+            bytes <= portion.bytes
+        };
+        names.truncate(names.iter().take_while(fits).count());
         names
+    }
+
+    /// Whether that arrival is still what brought the name here.
+    fn is_here(&self, arrival: &Listed) -> bool {
+        self.places.get(&arrival.name).is_some_and(|place| self.listed[*place].came == arrival.came)
     }
 
     fn draw(&self, rng: &mut impl Rng, most: usize) -> impl Iterator<Item = &Listed> {
@@ -131,7 +142,7 @@ mod tests {
     }
 
     fn all(roster: &Roster) -> Portion {
-        Portion { since: roster.age(), most: 256, fill: 256 }
+        Portion { since: roster.age(), most: 256, fill: 256, bytes: usize::MAX }
     }
 
     #[test]
@@ -146,11 +157,12 @@ mod tests {
     fn tells_the_newest_first_and_no_more_than_fit() {
         let mut rng = StdRng::seed_from_u64(1);
         let roster = roster(0..2000);
-        let told = roster.digest(&mut rng, Portion { since: 1990, most: 256, fill: 64 }, &[&name(1999)]);
+        let told =
+            roster.digest(&mut rng, Portion { since: 1990, most: 256, fill: 64, bytes: usize::MAX }, &[&name(1999)]);
         assert_eq!(told.len(), 64);
         let newest: Vec<Name> = (1990..1999).rev().map(name).collect();
         assert_eq!(told[..9], newest);
-        let told = roster.digest(&mut rng, Portion { since: 0, most: 256, fill: 64 }, &[]);
+        let told = roster.digest(&mut rng, Portion { since: 0, most: 256, fill: 64, bytes: usize::MAX }, &[]);
         assert_eq!(told, (2000 - 256..2000).rev().map(name).collect::<Vec<_>>());
     }
 
@@ -160,8 +172,31 @@ mod tests {
         let mut roster = roster(0..4);
         roster.remove(&name(3));
         roster.note(&name(0));
-        let told = roster.digest(&mut rng, Portion { since: 0, most: 256, fill: 256 }, &[]);
+        let told = roster.digest(&mut rng, Portion { since: 0, most: 256, fill: 256, bytes: usize::MAX }, &[]);
         assert_eq!(told, [name(0), name(2), name(1)]);
+    }
+
+    #[test]
+    fn long_names_make_a_digest_shorter() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let roster = roster(100..200);
+        let bytes = 10 * name(100).len();
+        for since in [0, roster.age()] {
+            let told = roster.digest(&mut rng, Portion { since, most: 256, fill: 256, bytes }, &[]);
+            assert_eq!(told.len(), 10);
+        }
+    }
+
+    #[test]
+    fn who_comes_and_goes_all_the_time_does_not_hide_a_newcomer() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut roster = roster(0..2000);
+        for _ in 0..2000 {
+            roster.note(&name(9999));
+            roster.remove(&name(9999));
+        }
+        let told = roster.digest(&mut rng, Portion { since: 1999, most: 256, fill: 0, bytes: usize::MAX }, &[]);
+        assert_eq!(told, [name(1999)]);
     }
 
     #[test]
@@ -170,7 +205,11 @@ mod tests {
         let roster = roster(0..1000);
         let mut told = HashSet::new();
         for _ in 0..200 {
-            told.extend(roster.digest(&mut rng, Portion { since: roster.age(), most: 256, fill: 64 }, &[]));
+            told.extend(roster.digest(
+                &mut rng,
+                Portion { since: roster.age(), most: 256, fill: 64, bytes: usize::MAX },
+                &[],
+            ));
         }
         // Each name is missed with a chance of (1 - 0.064)^200, less than one in half a million.
         assert_eq!(told.len(), 1000);
@@ -191,7 +230,7 @@ mod tests {
                 }
                 prop_assert_eq!(roster.sample(&mut rng, 100).cloned().collect::<HashSet<_>>(), model.clone());
                 prop_assert_eq!(roster.digest(&mut rng, all(&roster), &[]).len(), model.len());
-                let new = Portion { since: roster.age().saturating_sub(5), most: 256, fill: 256 };
+                let new = Portion { since: roster.age().saturating_sub(5), most: 256, fill: 256, bytes: usize::MAX };
                 let told = roster.digest(&mut rng, new, &[]);
                 prop_assert_eq!(told.len(), model.len());
                 prop_assert_eq!(told.into_iter().collect::<HashSet<_>>(), model.clone());
