@@ -19,7 +19,7 @@ const ways = { websocket: ['websocket'], polling: ['polling'], upgrade: ['pollin
 /** Every generation on every way to connect. */
 export const KINDS = [1, 2, 3, 4].flatMap(generation => Object.keys(ways).map(way => ({ generation, way, name: `version ${generation}, ${way}` })))
 
-const EVENTS = ['room-created', 'new-user-joined', 'rtc-offer', 'rtc-answer', 'ice-candidate', 'user-disconnected', 'switchboard-error']
+const EVENTS = ['room-created', 'new-user-joined', 'rtc-offer', 'rtc-answer', 'ice-candidate', 'user-disconnected', 'switchboard-error', 'ws-peer', 'ws-handshake']
 
 /** Starts what is under test. */
 export const start = (flags = []) => REFERENCE ? startReference() : startServer(0, flags)
