@@ -13,6 +13,7 @@ mod tally;
 pub(crate) use report::{Crowd, Crowds};
 pub(crate) use round::{Figures, Workload};
 
+use crate::dialect::Dialect;
 use crate::options;
 use crate::report::Report;
 use crate::round::Conditions;
@@ -76,7 +77,10 @@ pub(crate) fn run(options: &Star) -> Result<()> {
     let sockets = loads.iter().map(|load| load.members + load.newcomers).max().unwrap_or(0);
     let programs = signalling::prepare(&options.relaying, &plan, sockets.max(plan.most_sockets()))?;
     let relaying = signalling::measure(&options.relaying, &plan, &programs)?;
-    let mut crowds = Crowds::new(&plan.subjects, &loads, options.crowd_seconds);
+    // Pairs may be measured beside the bare relay, or in another dialect; crowds speak one.
+    let takes_crowds = |subject: &Subject| subject.dialect() == Dialect::Star;
+    let subjects: Vec<Subject> = plan.subjects.iter().copied().filter(takes_crowds).collect();
+    let mut crowds = Crowds::new(&subjects, &loads, options.crowd_seconds);
     let under = Conditions { measure: Duration::from_secs_f64(options.crowd_seconds), ..plan.conditions };
     crowd_rounds(&loads, &programs, &under, options.crowd_rounds, &mut crowds)?;
     let figures = serde_json::to_string_pretty(&Everything { relaying: &relaying, crowds: &crowds })?;
