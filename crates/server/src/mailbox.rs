@@ -76,6 +76,8 @@ struct State {
     blocked: bool,
     /// Nothing more may be queued.
     ending: bool,
+    /// The socket is not closed before the client has answered.
+    held: bool,
     shut: bool,
     broken: bool,
 }
@@ -100,15 +102,37 @@ impl Mailbox {
 
     /// Queues the last bytes, beyond the limit if need be, and closes the socket once all is written.
     pub(crate) fn finish(&self, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
+        self.end(false, write)
+    }
+
+    /// Like [`Self::finish`], but leaves the socket open until [`Self::release`], for the client's close frame: Firefox drops the
+    /// last messages of a socket that is closed before it could answer.
+    pub(crate) fn finish_and_hold(&self, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
+        self.end(true, write)
+    }
+
+    fn end(&self, held: bool, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
         let mut state = self.lock();
         if state.ending || state.broken {
             return Queued::Quiet;
         }
         state.ending = true;
+        state.held = held;
         let queued = state.append(write);
         drop(state);
         self.task.wake();
         queued
+    }
+
+    /// Whether the socket waits for the client's answer to the last message.
+    pub(crate) fn is_held(&self) -> bool {
+        self.lock().held
+    }
+
+    /// Closes the socket that was held, once all is written.
+    pub(crate) fn release(&self) {
+        self.lock().held = false;
+        self.flush();
     }
 
     /// Writes what is queued, as far as the kernel takes it.
@@ -137,7 +161,7 @@ impl Mailbox {
                 return;
             }
         }
-        if state.ending && !state.shut {
+        if state.is_closing() && !state.shut {
             state.shut = true;
             // Fails only if the socket is gone, which the reading side notices.
             let _ = SockRef::from(socket.as_ref()).shutdown(Shutdown::Write);
@@ -184,7 +208,7 @@ impl Mailbox {
             }
             let waiting = state.waiting();
             if state.pending.is_empty() {
-                let ending = state.ending;
+                let ending = state.is_closing();
                 drop(state);
                 let polled = if ending { stream.poll_shutdown(cx) } else { stream.poll_flush(cx) };
                 match polled {
@@ -297,6 +321,11 @@ impl State {
         }
     }
 
+    /// Whether the socket is to be closed when nothing is left to write.
+    fn is_closing(&self) -> bool {
+        self.ending && !self.held
+    }
+
     fn waiting(&self) -> Progress {
         if self.ending { Progress::Finishing } else { Progress::Open }
     }
@@ -390,6 +419,20 @@ mod tests {
         let (read, ()) = tokio::join!(drain, write);
         assert_eq!(read.len(), taken + 3);
         assert!(read.ends_with(b"bye"));
+    }
+
+    #[tokio::test]
+    async fn a_held_socket_stays_open_until_it_is_released() {
+        let (mailbox, _reading, mut client) = pair(100).await;
+        assert_eq!(mailbox.finish_and_hold(|out| out.extend_from_slice(b"bye")), Queued::First);
+        mailbox.flush();
+        let mut read = [0; 3];
+        client.read_exact(&mut read).await.expect("read");
+        assert_eq!(put(&mailbox, b"late"), Queued::Quiet);
+        let ended = client.try_read(&mut read).expect_err("nothing to read, and no end");
+        assert_eq!(ended.kind(), io::ErrorKind::WouldBlock);
+        mailbox.release();
+        assert_eq!(client.read(&mut read).await.expect("the end"), 0);
     }
 
     #[tokio::test]

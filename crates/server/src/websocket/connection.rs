@@ -240,6 +240,9 @@ impl<H: Handler> Connection<H> {
 
     /// Acts on the whole frames in `bytes` and keeps the rest.
     fn act_on(&mut self, mut bytes: &mut [u8], now: Instant) {
+        if matches!(self.phase, Phase::Ending(_)) {
+            return self.look_for_close(bytes);
+        }
         let mut ping = None;
         while matches!(self.phase, Phase::Open) {
             let frame = match self.decoder.decode(bytes) {
@@ -273,6 +276,18 @@ impl<H: Handler> Connection<H> {
             self.unread.extend_from_slice(bytes);
             if let Some(pong) = ping {
                 self.send_control(Opcode::Pong, pong.payload());
+            }
+        }
+    }
+
+    /// Lets a socket go that was held for the client's close frame; what else comes after the end is discarded.
+    fn look_for_close(&mut self, mut bytes: &mut [u8]) {
+        let mailbox = self.handler.mailbox();
+        while mailbox.is_held() {
+            match self.decoder.decode(bytes) {
+                Ok(Some(Frame { event: Some(Event::Close(_)), .. })) | Err(_) => mailbox.release(),
+                Ok(Some(Frame { consumed, .. })) => bytes = &mut bytes[consumed..],
+                Ok(None) => return self.unread.extend_from_slice(bytes),
             }
         }
     }

@@ -269,12 +269,12 @@ impl PeerJsLine {
     }
 }
 
-/// Says it even if there is no room, and closes without a code, as the original does.
+/// Says it even if there is no room, and closes without a code and after the client, as the original does.
 fn finish_with(mailbox: &Mailbox, notice: Notice<'_>) -> Queued {
     with_json(
         |json| notice.write_json(json),
         |json| {
-            mailbox.finish(|out| {
+            mailbox.finish_and_hold(|out| {
                 frame::encode(Opcode::Text, json, out);
                 frame::encode(Opcode::Close, b"", out);
             })
