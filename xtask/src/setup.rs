@@ -49,7 +49,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     component(workspace, "clippy", "clippy")?;
     let browsers = browsers(workspace)?;
     npm_packages(workspace)?;
-    turn_tools(workspace)?;
+    interop_tools(workspace)?;
     println!("Chromium: {}", browsers.chromium.display());
     println!("Firefox:  {}", browsers.firefox.display());
     println!("npm packages: tests/node_modules");
@@ -100,17 +100,22 @@ fn install_tools(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     install_debian(workspace, &missing)
 }
 
-/// Installs coturn's command line tools, the judges of our TURN server, and OpenSSL's, which makes certificates for it.
+/// Installs what the interop suite judges us with: coturn's command line tools, OpenSSL's, which makes certificates for them, and
+/// nginx, behind which we have to work.
 ///
 /// # Errors
-/// Where a service manager runs, coturn's package would start its server; then it is for the person to install it.
-pub(crate) fn turn_tools(workspace: &Workspace) -> Result<()> {
-    const TOOLS: &[(&str, &str)] = &[("turnutils_uclient", "coturn"), ("openssl", "openssl")];
+/// Where a service manager runs, the packages of coturn and nginx would start their servers; then it is for the person to install
+/// them.
+pub(crate) fn interop_tools(workspace: &Workspace) -> Result<()> {
+    const TOOLS: &[Tool] = &[("turnutils_uclient", "coturn"), ("openssl", "openssl"), ("nginx", "nginx")];
+    // Where Debian has what only administrators usually run.
+    let is_there = |program: &str| in_path(program).is_some() || Path::new("/usr/sbin").join(program).exists();
     let missing: Vec<&str> =
-        TOOLS.iter().filter(|(program, _)| in_path(program).is_none()).map(|(_, package)| *package).collect();
-    if missing.contains(&"coturn") && Path::new("/run/systemd/system").exists() {
+        TOOLS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    let servers = missing.iter().copied().filter(|package| *package != "openssl").collect::<Vec<_>>().join(" ");
+    if !servers.is_empty() && Path::new("/run/systemd/system").exists() {
         bail!(
-            "the interop suite needs coturn's tools: run `sudo apt-get install coturn`, and stop its service if you have no use for it"
+            "the interop suite needs {servers}: run `sudo apt-get install {servers}`, and stop the service if you have no use for it"
         );
     }
     if missing.is_empty() { Ok(()) } else { install_debian(workspace, &missing) }

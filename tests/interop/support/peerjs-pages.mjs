@@ -39,7 +39,7 @@ export async function browsers(origin) {
       browser: 'firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', headless: true,
       extraPrefsFirefox: {
         // Names for local addresses need multicast, which a test machine may lack.
-        'media.peerconnection.ice.obfuscate_host_addresses': false, 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true,
+        'media.peerconnection.ice.obfuscate_host_addresses': false, 'media.peerconnection.ice.loopback': true, 'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true,
         // Pages behind another keep their pace.
         'dom.min_background_timeout_value': 4, 'dom.timeout.enable_budget_timer_throttling': false, 'media.autoplay.default': 0,
       },
@@ -61,7 +61,8 @@ export async function browsers(origin) {
     async visit(browser, version) {
       const { page, close, dispose } = await open[browser]()
       const faults = []
-      page.on('pageerror', error => faults.push(error.stack ?? `${error}`))
+      // Firefox reports sockets that break as errors of the page.
+      page.on('pageerror', error => { if (!/^(Error: )?(The connection to|Firefox can.t establish)/.test(`${error}`)) faults.push(error.stack ?? `${error}`) })
       await page.goto(`${origin}/${version}/`)
       return new Visitor(page, { name: `PeerJS ${version} in ${browser}`, faults, close, dispose })
     },

@@ -35,7 +35,7 @@ pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
         Step::Size => size(workspace),
         Step::Browser => javascript(workspace, "browser"),
         Step::Interop => {
-            setup::turn_tools(workspace)?;
+            setup::interop_tools(workspace)?;
             javascript(workspace, "interop")
         }
         Step::Nat => nat(workspace),
