@@ -1,6 +1,7 @@
 //! The doors: each speaks one dialect with its clients and the core's vocabulary with the hub.
 
 pub(crate) mod ice;
+mod opening;
 pub(crate) mod peerjs;
 pub(crate) mod relay;
 pub(crate) mod rooms;

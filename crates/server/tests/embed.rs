@@ -12,7 +12,7 @@ use axum::serve::{Listener, ListenerExt as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
-use switchboard_server::{Config, Dialect, Event, Events, Hooks, LeaveReason, Signalling, Verdict};
+use switchboard_server::{Config, Dialect, Event, Events, Hooks, LeaveReason, Namespace, Signalling, Verdict};
 use switchboard_testkit::{Ended, EngineVersion, PollingClient, RoomsClient, SocketIoClient, get as http_get, soon};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -113,6 +113,42 @@ async fn socketio_polls_moves_to_a_websocket_and_meets_one_that_began_there() {
     assert_eq!(socket.hear().await, Some(format!("42{}", json!(["rtc-answer", ann.id, 1]))));
     socket.close().await;
     assert_eq!(ann.event().await, json!(["user-disconnected", id]));
+}
+
+#[tokio::test]
+async fn peerjs_and_topics_are_there_too_and_the_hosts_paths_stay_its_own() {
+    let signalling = signalling();
+    let app = Router::new().nest("/signal", signalling.router()).route("/{user}/profile", get(|| async { "hers" }));
+    let host = Host::serve(app.merge(signalling.router())).await;
+    for base in [format!("{}", host.address), format!("{}/signal", host.address)] {
+        let open = async |id: &str| {
+            let url = format!("ws://{base}/peerjs?key=peerjs&id={id}&token=t");
+            let mut client = RoomsClient::open(&url, &[]).await.expect("the socket opens");
+            client.expect("OPEN").await;
+            client
+        };
+        let (mut ann, mut bob) = (open("ann").await, open("bob").await);
+        ann.send(&json!({"type": "OFFER", "dst": "bob", "payload": {"sdp": 1}})).await;
+        assert_eq!(
+            bob.expect("OFFER").await,
+            json!({"type": "OFFER", "src": "ann", "dst": "bob", "payload": {"sdp": 1}})
+        );
+        let mut client = RoomsClient::open(&format!("ws://{base}/relay"), &[]).await.expect("the socket opens");
+        client.send(&json!({"type": "subscribe", "topic": "t"})).await;
+        client.send(&json!({"type": "publish", "topic": "t", "payload": 1})).await;
+        assert_eq!(client.next().await, json!({"topic": "t", "payload": 1}));
+        // The next round takes the same ids with the same token.
+    }
+    for path in ["/peerjs/id", "/signal/peerjs/id", "/signal/peerjs/peerjs/id"] {
+        let id = http_get(host.address, path).await;
+        assert_eq!((id.status, id.body.len()), (200, 36), "{path}");
+    }
+    assert_eq!(
+        http_get(host.address, "/signal/peerjs/").await.header("content-type"),
+        Some("application/json; charset=utf-8")
+    );
+    assert_eq!(http_get(host.address, "/ann/profile").await.body, "hers");
+    assert_eq!(http_get(host.address, "/").await.body, "the host's page");
 }
 
 /// The host's TLS: what it hands over is no TCP socket.
@@ -299,6 +335,16 @@ async fn the_host_decides_in_every_dialect_who_is_let_in() {
     let refused = RoomsClient::open(&socket, &[]).await.expect_err("no pass");
     assert_eq!(status(&refused), 403);
     SocketIoClient::open(&format!("{socket}&pass=open-sesame"), EngineVersion::V4).await;
+
+    // Only on its socket does a PeerJS client read why.
+    let peerjs = format!("ws://{base}/peerjs?key=peerjs&id=ann&token=t");
+    let mut refused = RoomsClient::open(&peerjs, &[]).await.expect("a socket");
+    assert_eq!(refused.expect("ERROR").await["payload"]["msg"], "PeerJs from 127.0.0.1 needs a pass.");
+    assert_eq!(refused.end().await, Ended::Broken);
+    let mut admitted = RoomsClient::open(&format!("{peerjs}&pass=open-sesame"), &[]).await.expect("a socket");
+    admitted.expect("OPEN").await;
+    let refused = RoomsClient::open(&format!("ws://{base}/relay"), &[]).await.expect_err("no pass");
+    assert_eq!(sentence(&refused), "Relay from 127.0.0.1 needs a pass.\n");
 }
 
 async fn next(events: &mut Events) -> Event {
@@ -317,6 +363,14 @@ async fn the_host_learns_who_joined_and_left() {
     assert_eq!(next(&mut events).await, joined);
     ann.close().await;
     assert_eq!(next(&mut events).await, Event::Left { peer, room, reason: LeaveReason::Left });
+
+    let url = format!("ws://{}/relay", host.address);
+    let mut ben = RoomsClient::open(&url, &[]).await.expect("the socket opens");
+    ben.send(&json!({"type": "subscribe", "topic": "t"})).await;
+    let Event::Named { conn, namespace: Namespace::Topics, name } = next(&mut events).await else { panic!("no name") };
+    assert_eq!(name.as_str(), "t");
+    ben.vanish();
+    assert_eq!(next(&mut events).await, Event::Unnamed { conn, namespace: Namespace::Topics, name });
 }
 
 #[tokio::test]

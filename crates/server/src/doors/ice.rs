@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use switchboard_signalling::core::{IceGrant, IceRequest, IceSource as _, Rate};
 use switchboard_wire::rooms::IceServers;
 
+use super::opening::not_claimable;
 use super::peerjs;
-use super::rooms::not_claimable;
 use crate::budget::Budgets;
 use crate::client_addr::{client_addr, host_name};
 use crate::http::{Peer, sentence};

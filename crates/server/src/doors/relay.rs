@@ -6,24 +6,20 @@ use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::StatusCode;
-use switchboard_signalling::core::{Caller, Closing, ConnId};
+use switchboard_signalling::core::{Closing, ConnId};
 use switchboard_wire::Dialect;
 use switchboard_wire::directory::{self, Refusal};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::relay::{ClientMessage, write_error};
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 
-use super::rooms::{not_claimable, refuse_client, refuse_handshake};
-use crate::client_addr::{client_addr, host_name};
+use super::opening;
 use crate::config::RelayConfig;
-use crate::http::{Handoff, Peer};
 use crate::hub::{Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode};
-use crate::websocket::handshake;
 use crate::websocket::stream::Stream;
 
 thread_local! {
@@ -41,41 +37,15 @@ pub(crate) fn is_at(config: &RelayConfig, path: &str) -> bool {
 
 /// Answers a request at one of the door's paths: opens the WebSocket, or says why not.
 pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let accepted = match handshake::accept(&parts, &shared.relay_origins) {
-        Ok(headers) => headers,
-        Err(refused) => return refuse_handshake(&shared, refused),
-    };
-    let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
-    let address = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
-    let host = host_name(peer, &parts.headers, &shared.config.trusted_proxies);
-    if let Err(unwelcome) = shared.hooks.ask((&parts).into(), address, Dialect::Relay).await {
-        return unwelcome.response();
-    }
-    let admission = match shared.hub.admit(Caller { address, host }, Dialect::Relay) {
-        Ok(admission) => admission,
-        Err(refusal) => return refuse_client(refusal),
-    };
-    let mut request = Request::from_parts(parts, body);
-    let claimed = Handoff::claim(&mut request, move |stream, early| {
-        let connection = start(stream, early, admission, &shared);
-        Box::pin(async move {
-            if let Some(connection) = connection {
-                connection.run().await;
-            }
-        })
-    });
-    if claimed.is_err() {
-        return not_claimable();
-    }
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().extend(accepted);
-    response
+    opening::open(shared, request, Dialect::Relay, |shared| &shared.relay_origins, start).await
 }
 
-/// Nothing to run if the core has given the connection up meanwhile: the client comes back.
-fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: &Shared) -> Option<Connection<RelayHandler>> {
+fn start(
+    stream: Stream,
+    early: Vec<u8>,
+    admission: Admission,
+    shared: Arc<Shared>,
+) -> Option<Connection<RelayHandler>> {
     let (traffic, limits) = (&shared.metrics.relay, &shared.config.limits);
     let (reading, writing) = stream.into_split();
     let line = Arc::new(RelayLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));

@@ -5,23 +5,18 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
-use switchboard_signalling::core::{Caller, Closing, ConnId, Refusal};
+use switchboard_signalling::core::{Closing, ConnId};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, ErrorCode, GoodbyeCode, Reference, ServerMessage};
 
-use crate::client_addr::{client_addr, host_name};
-use crate::http::{Handoff, Peer, sentence};
+use super::opening;
 use crate::hub::{Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
-use crate::metrics;
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode};
-use crate::websocket::handshake::{self, Refused};
 use crate::websocket::stream::Stream;
 
 thread_local! {
@@ -34,37 +29,7 @@ const FRAMING_BYTES: usize = 16;
 
 /// Answers a request of `/ws`: opens the WebSocket, or says why not.
 pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let accepted = match handshake::accept(&parts, &shared.origins) {
-        Ok(headers) => headers,
-        Err(refused) => return refuse_handshake(&shared, refused),
-    };
-    let Some(Peer(peer)) = parts.extensions.get().copied() else { return not_claimable() };
-    let address = client_addr(peer, &parts.headers, &shared.config.trusted_proxies);
-    let host = host_name(peer, &parts.headers, &shared.config.trusted_proxies);
-    if let Err(unwelcome) = shared.hooks.ask((&parts).into(), address, Dialect::Switchboard).await {
-        return unwelcome.response();
-    }
-    let admission = match shared.hub.admit(Caller { address, host }, Dialect::Switchboard) {
-        Ok(admission) => admission,
-        Err(refusal) => return refuse_client(refusal),
-    };
-    let mut request = Request::from_parts(parts, body);
-    let claimed = Handoff::claim(&mut request, move |stream, early| {
-        let connection = start(stream, early, admission, shared);
-        Box::pin(async move {
-            if let Some(connection) = connection {
-                connection.run().await;
-            }
-        })
-    });
-    if claimed.is_err() {
-        return not_claimable();
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().extend(accepted);
-    response
+    opening::open(shared, request, Dialect::Switchboard, |shared| &shared.origins, start).await
 }
 
 fn start(
@@ -178,30 +143,6 @@ fn with_json<R>(message: &ServerMessage, reference: Option<&Reference>, use_it: 
         message.write_json(reference, json);
         use_it(json)
     })
-}
-
-pub(crate) fn refuse_handshake(shared: &Shared, refused: Refused) -> Response {
-    if refused == Refused::ForeignOrigin {
-        metrics::count(&shared.metrics.refusals.foreign_origin);
-    }
-    let mut response = sentence(refused.status(), refused);
-    response.headers_mut().extend(refused.headers().iter().cloned());
-    response
-}
-
-/// Says why a client is not admitted, and when to try again.
-pub(crate) fn refuse_client(refusal: Refusal) -> Response {
-    let status = match refusal {
-        Refusal::AddressFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::ServerFull { .. } | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let mut response = sentence(status, refusal);
-    response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("10"));
-    response
-}
-
-pub(crate) fn not_claimable() -> Response {
-    sentence(StatusCode::INTERNAL_SERVER_ERROR, "This request did not come over a socket of this server.")
 }
 
 #[cfg(test)]

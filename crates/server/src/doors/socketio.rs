@@ -18,15 +18,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use rand::Rng as _;
 use switchboard_signalling::core::{ClientAddr, ConnId, Pace, Refusal};
 use switchboard_signalling::socketio::{Delivery, Fault, Protocol, Query, Sid, Transport};
 use switchboard_wire::rooms::Dialect;
 
-use super::rooms::{not_claimable, refuse_client, refuse_handshake};
+use super::opening::{not_claimable, refuse_client, refuse_handshake, switch};
 use crate::client_addr::client_addr;
-use crate::http::{Handoff, Peer};
+use crate::http::Peer;
 use crate::hub::Hub;
 use crate::metrics;
 use crate::server::Shared;
@@ -190,14 +190,7 @@ where
         Err(Denied::Client(refusal)) => return refuse_client(refusal),
         Err(Denied::Socket(fault)) => return reply::fault(fault),
     };
-    let mut request = Request::from_parts(parts, body);
-    if Handoff::claim(&mut request, move |stream, early| Box::pin(start(stream, early))).is_err() {
-        return not_claimable();
-    }
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().extend(accepted);
-    response
+    switch(Request::from_parts(parts, body), accepted, start)
 }
 
 /// Tells the hub what a client said. The caller flushes when it has no more.

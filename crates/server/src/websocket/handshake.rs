@@ -51,8 +51,11 @@ pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket") && has_token(headers, &CONNECTION, "upgrade")
 }
 
+/// The headers of the answer 101.
+pub(crate) type Accepted = [(HeaderName, HeaderValue); 3];
+
 /// Checks a request and returns the headers of the answer 101.
-pub(crate) fn accept(request: &Parts, origins: &OriginPolicy) -> Result<[(HeaderName, HeaderValue); 3], Refused> {
+pub(crate) fn accept(request: &Parts, origins: &OriginPolicy) -> Result<Accepted, Refused> {
     if request.method != Method::GET || request.version != Version::HTTP_11 || !is_upgrade(&request.headers) {
         return Err(Refused::NotAnUpgrade);
     }

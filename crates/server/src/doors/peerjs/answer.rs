@@ -16,7 +16,7 @@ use switchboard_wire::directory::Namespace;
 
 use super::Target;
 use crate::client_addr::client_addr;
-use crate::doors::rooms::not_claimable;
+use crate::doors::opening::not_claimable;
 use crate::http::{Peer, sentence};
 use crate::server::Shared;
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{Query, Request};
 use axum::response::Response;
-use http::{StatusCode, Uri};
+use http::Uri;
 use switchboard_signalling::core::{Caller, Closing, ConnId, Pace, Refusal};
 use switchboard_wire::Dialect;
 use switchboard_wire::directory::{
@@ -22,9 +21,9 @@ use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 use super::namespace;
 use crate::client_addr::{client_addr, host_name};
 use crate::config::{Limits, PeerJsConfig};
-use crate::doors::rooms::{not_claimable, refuse_handshake};
+use crate::doors::opening::{not_claimable, refuse_handshake, switch};
 use crate::hooks::Unwelcome;
-use crate::http::{Handoff, Peer};
+use crate::http::{Door, Peer};
 use crate::hub::{self, Admission, Hub, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
@@ -71,31 +70,17 @@ pub(super) async fn open(shared: Arc<Shared>, request: Request) -> Response {
         let admission = shared.hub.admit(Caller { address, host }, Dialect::PeerJs);
         admission.map(|admission| (ticket, admission)).map_err(Denied::Refused)
     });
-    let mut request = Request::from_parts(parts, body);
-    let claimed = Handoff::claim(&mut request, move |stream, early| {
+    switch(Request::from_parts(parts, body), accepted, move |stream, early| {
         let socket = Opened { stream, early, shared };
-        match admitted {
-            Ok((ticket, admission)) => {
-                let connection = socket.start(ticket, admission);
-                Box::pin(async move {
-                    if let Some(connection) = connection {
-                        connection.run().await;
-                    }
-                })
-            }
-            Err(denied) => {
-                let connection = socket.deny(&denied);
-                Box::pin(connection.run())
-            }
-        }
-    });
-    if claimed.is_err() {
-        return not_claimable();
-    }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().extend(accepted);
-    response
+        let door: Door = match admitted {
+            Ok((ticket, admission)) => match socket.start(ticket, admission) {
+                Some(connection) => Box::pin(connection.run()),
+                None => Box::pin(std::future::ready(())),
+            },
+            Err(denied) => Box::pin(socket.deny(&denied).run()),
+        };
+        door
+    })
 }
 
 /// Why a client is not served.
