@@ -6,6 +6,7 @@
 pub mod config;
 pub mod http;
 pub mod peerjs;
+pub mod relay;
 pub mod rooms;
 pub mod socketio;
 mod targets;

@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::{config, http, peerjs, rooms, socketio, turn, websocket};
+use crate::{config, http, peerjs, relay, rooms, socketio, turn, websocket};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "socketio_session", run: socketio::session },
     Target { name: "client_address", run: http::client_address },
     Target { name: "host_name", run: http::host_name },
+    Target { name: "relay_message", run: relay::message },
     Target { name: "turn_message", run: turn::message },
     Target { name: "turn_stream", run: turn::stream },
     Target { name: "turn_client", run: turn::client },
