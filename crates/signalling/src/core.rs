@@ -341,7 +341,7 @@ impl Core {
             && let Some(timer) = self.timers.pop_due(now)
         {
             match timer {
-                Timer::Greeting(conn) => self.dismiss(conn, GoodbyeCode::HelloTimeout, None),
+                Timer::Greeting(conn) => self.end_greeting(conn, now),
                 Timer::Grace(peer) => self.depart(peer, LeaveReason::Lost),
                 Timer::Renewal(peer) => self.renew(peer, now),
                 Timer::Contest(namespace, name) => self.end_contest(namespace, &name),
@@ -450,6 +450,18 @@ impl Core {
         let mut connection = self.connections.remove(&conn)?;
         self.release(conn, &mut connection, Some(now));
         Some(connection)
+    }
+
+    /// Gives up a connection that has not said who it is, unless it waits for a name: then it gets the same time again.
+    fn end_greeting(&mut self, conn: ConnId, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if connection.holding.awaits_name() {
+            let deadline = now + self.config.greeting_timeout(connection.dialect);
+            connection.state = Standing::Expected { deadline };
+            self.timers.set(deadline, Timer::Greeting(conn));
+        } else {
+            self.dismiss(conn, GoodbyeCode::HelloTimeout, None);
+        }
     }
 
     /// Gives back what a connection that was just removed held.

@@ -226,6 +226,21 @@ fn who_claims_nothing_in_time_is_given_up() {
 }
 
 #[test]
+fn who_waits_for_a_contested_name_is_not_given_up_meanwhile() {
+    let config = Config { greeting_timeout: Duration::from_millis(200), ..Config::default() };
+    let mut world = Names::new(config);
+    let (_ghost, alice) = (world.peer("ghost"), world.peer("alice"));
+    let (heir, loser) = (world.connect(Dialect::PeerJs), world.connect(Dialect::PeerJs));
+    world.claim(heir, "ghost", "guess");
+    world.claim(loser, "alice", "guess");
+    world.pass(SECOND);
+    world.alive(alice);
+    world.pass(2 * SECOND);
+    assert_eq!((world.read(heir), world.read(loser)), (vec![held("ghost")], vec![taken("alice")]));
+    assert!(world.closed.contains_key(&loser) && !world.closed.contains_key(&heir));
+}
+
+#[test]
 fn a_drain_closes_everybody_and_forgets_all_names() {
     let mut world = Names::new(Config::default());
     let (alice, star, topic) = (world.peer("alice"), world.star("/star/1"), world.subscriber("topic"));

@@ -94,6 +94,11 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Whether it is not known yet if the connection gets the name that it claimed.
+    pub(super) fn awaits_name(&self) -> bool {
+        self.claiming.is_some()
+    }
+
     fn count(&self, namespace: Namespace) -> usize {
         self.names.iter().filter(|(held_in, _)| *held_in == namespace).count()
     }
