@@ -116,6 +116,18 @@ impl PeerJsClient {
         assert_eq!(message["payload"], "silence", "{message}");
     }
 
+    /// Shows that nothing but messages of one type came before a message to itself.
+    pub async fn assert_silent_but(&mut self, id: &str, kind: &str) {
+        self.offer(id, "silence").await;
+        loop {
+            let message = self.next().await;
+            if message["payload"] == "silence" {
+                return;
+            }
+            assert_eq!(message["type"], kind, "{message}");
+        }
+    }
+
     /// Closes with a code, or without one; reads on until the server has closed too.
     pub async fn close(mut self, code: Option<u16>) {
         let frame = code.map(|code| CloseFrame { code: CloseCode::from(code), reason: "".into() });
