@@ -9,6 +9,7 @@ pub mod peerjs;
 pub mod relay;
 pub mod rooms;
 pub mod socketio;
+pub mod star;
 mod targets;
 pub mod turn;
 pub mod websocket;

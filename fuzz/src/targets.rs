@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::{config, http, peerjs, relay, rooms, socketio, turn, websocket};
+use crate::{config, http, peerjs, relay, rooms, socketio, star, turn, websocket};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "engineio_payload", run: socketio::payload },
     Target { name: "socketio_query", run: socketio::query },
     Target { name: "socketio_session", run: socketio::session },
+    Target { name: "star_handshake", run: star::handshake },
+    Target { name: "star_event", run: star::event },
     Target { name: "client_address", run: http::client_address },
     Target { name: "host_name", run: http::host_name },
     Target { name: "relay_message", run: relay::message },

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::soon;
@@ -31,16 +34,38 @@ pub struct SocketIoClient {
 impl SocketIoClient {
     /// Opens a socket and connects to the namespace.
     pub async fn connect(server: SocketAddr, version: EngineVersion) -> Self {
+        Self::connect_from(server, "/socket.io/", version, &[]).await.expect("the socket opens")
+    }
+
+    /// Opens a socket at a path, with additional headers, and connects to the namespace.
+    ///
+    /// # Errors
+    /// The server's HTTP answer when it refuses.
+    pub async fn connect_from(
+        server: SocketAddr,
+        path: &str,
+        version: EngineVersion,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, tungstenite::Error> {
         let number = match version {
             EngineVersion::V3 => 3,
             EngineVersion::V4 => 4,
         };
-        Self::open(&format!("ws://{server}/socket.io/?EIO={number}&transport=websocket"), version).await
+        let mut request = format!("ws://{server}{path}?EIO={number}&transport=websocket").into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_str(value)?);
+        }
+        Self::enter(request, version).await
     }
 
     /// Opens a socket to a URL that names the protocol's version, and connects to the namespace.
     pub async fn open(url: &str, version: EngineVersion) -> Self {
-        let (socket, _) = soon("the handshake", tokio_tungstenite::connect_async(url)).await.expect("the socket opens");
+        let request = url.into_client_request().expect("a URL");
+        Self::enter(request, version).await.expect("the socket opens")
+    }
+
+    async fn enter(request: Request, version: EngineVersion) -> Result<Self, tungstenite::Error> {
+        let (socket, _) = soon("the handshake", tokio_tungstenite::connect_async(request)).await?;
         let mut client = Self { socket, id: String::new() };
         let open = client.packet().await;
         let open: Value = serde_json::from_str(open.strip_prefix('0').expect("an open packet")).expect("JSON");
@@ -57,7 +82,7 @@ impl SocketIoClient {
                 client.id = connect["sid"].as_str().expect("a sid").to_owned();
             }
         }
-        client
+        Ok(client)
     }
 
     /// Sends one packet, whatever it says.
