@@ -212,9 +212,13 @@ for (const [browser, version] of [['Chromium', '1.5'], ['Firefox', '1.5'], ['Chr
       }
       const { number } = await talk(ann, ben, { annId: ids[0], benId: ids[1] })
       const kind = await ann.run(async number => {
-        const stats = [...(await globalThis.connections[number].peerConnection.getStats()).values()]
-        const pair = stats.find(({ type, state, nominated }) => type === 'candidate-pair' && state === 'succeeded' && nominated)
-        return stats.find(({ id }) => id === pair.localCandidateId).candidateType
+        // Statistics come a little after what they are about.
+        for (;;) {
+          const stats = [...(await globalThis.connections[number].peerConnection.getStats()).values()]
+          const pair = stats.find(({ type, state, nominated }) => type === 'candidate-pair' && state === 'succeeded' && nominated)
+          const local = pair && stats.find(({ id }) => id === pair.localCandidateId)
+          if (local) return local.candidateType
+        }
       }, number)
       assert.equal(kind, 'relay')
     })
