@@ -144,6 +144,39 @@ async fn forged_senders_are_told_and_nobody_else_hears() {
 }
 
 #[tokio::test]
+async fn a_flood_and_its_replay_slow_down_who_floods_and_nobody_else() {
+    let server = server().await;
+    let connect = async |host| {
+        let headers = [("X-Forwarded-For", host)];
+        SocketIoClient::connect_from(server.address(), "/socket.io-next/", EngineVersion::V4, &headers)
+            .await
+            .expect("open")
+    };
+    let (mut ann, mut ben, mut eve) =
+        (connect("192.0.2.1").await, connect("192.0.2.2").await, connect("192.0.2.3").await);
+    for (peer, address) in [(&mut ann, "/ann"), (&mut ben, "/ben"), (&mut eve, "/eve")] {
+        peer.emit(json!(["ss-join", address])).await;
+        settle(peer, address).await;
+    }
+    ann.emit(offer("/ann", "/ben")).await;
+    let heard = handshake(&mut ben).await;
+    // What was heard, said again by somebody else, is a forgery; and what is malformed costs more.
+    for _ in 0..200 {
+        eve.emit(json!(["ss-handshake", heard])).await;
+        eve.emit(json!(["ss-handshake", {}])).await;
+    }
+    let mut codes = std::collections::BTreeSet::new();
+    while !codes.contains("slow-down") || codes.len() < 3 {
+        codes.insert(signal(&mut eve).await[1]["code"].as_str().expect("a code").to_owned());
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["bad-message", "not-yours", "slow-down"]);
+    for number in 0..50 {
+        ann.emit(json!(["ss-handshake", {"srcMultiaddr": "/ann", "dstMultiaddr": "/ben", "signal": number}])).await;
+        assert_eq!(handshake(&mut ben).await["signal"], number, "nothing of the flood, nothing lost");
+    }
+}
+
+#[tokio::test]
 async fn an_event_of_the_largest_size_passes_and_a_larger_one_ends_its_sender_alone() {
     let server = server().await;
     let mut ann = join(&server, EngineVersion::V4, "/ann").await;
