@@ -9,6 +9,7 @@ pub mod channel_data;
 pub mod client;
 mod credentials;
 mod engine;
+pub mod framing;
 mod ids;
 pub mod message;
 pub mod nat;

@@ -3,7 +3,6 @@
 //! TLS carries nothing but the same stream (RFC 8656 §2.1): told apart by the listener, not by ALPN, for TURN clients send none.
 
 pub(super) mod connection;
-pub(super) mod framing;
 pub(super) mod queue;
 
 use std::cmp::Reverse;

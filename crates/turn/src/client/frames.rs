@@ -2,7 +2,7 @@
 
 use super::BrokenStream;
 use crate::channel_data;
-use crate::message::{COOKIE, HEADER};
+use crate::framing::{self, NotStun};
 
 /// Bytes of a stream that are no whole frame yet: at most one frame, and what was pushed last.
 #[derive(Debug, Default)]
@@ -39,20 +39,13 @@ impl Frames {
 
 /// How long the frame is that begins here, as soon as it can be told.
 fn frame_length(bytes: &[u8], is_bound: impl Fn(u16) -> bool) -> Result<Option<usize>, BrokenStream> {
-    let &[first, second, high, low, ..] = bytes else {
-        return match bytes.first() {
-            Some(first) if *first >= 0x40 && !channel_data::begins(*first) => Err(BrokenStream),
-            Some(_) | None => Ok(None),
-        };
-    };
-    let length = usize::from(u16::from_be_bytes([high, low]));
-    if channel_data::begins(first) {
-        let frame = (channel_data::HEADER + length).next_multiple_of(4);
-        return if is_bound(u16::from_be_bytes([first, second])) { Ok(Some(frame)) } else { Err(BrokenStream) };
+    if let &[first, second, ..] = bytes
+        && channel_data::begins(first)
+        && !is_bound(u16::from_be_bytes([first, second]))
+    {
+        return Err(BrokenStream);
     }
-    let cookie = &bytes[4..bytes.len().min(8)];
-    let is_message = first < 0x40 && length.is_multiple_of(4) && COOKIE.starts_with(cookie);
-    if is_message { Ok(Some(HEADER + length)) } else { Err(BrokenStream) }
+    framing::frame_length(bytes).map_err(|NotStun| BrokenStream)
 }
 
 #[cfg(test)]
@@ -60,6 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::COOKIE;
 
     fn frames() -> Vec<Vec<u8>> {
         let mut message = vec![0x01, 0x01, 0, 4];

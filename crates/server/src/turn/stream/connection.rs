@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use rustls::ServerConnection;
+use switchboard_turn::framing::Partial;
 use switchboard_turn::{Client, HEADROOM, TAILROOM};
 
-use super::framing::Partial;
 use super::queue::{Bounds, Kind, Queue, Unread};
 use crate::config::TurnLimits;
 use crate::seats::Seat;

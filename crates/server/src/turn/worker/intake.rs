@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use switchboard_turn::framing::{NotStun, Step};
 use switchboard_turn::{Client, RelayId, Via};
 
 use super::Worker;
@@ -9,7 +10,6 @@ use super::judging::{Origin, Place};
 use crate::turn::arena::Arena;
 use crate::turn::port::Port;
 use crate::turn::stream::connection::End;
-use crate::turn::stream::framing::frame_length;
 use crate::turn::sys::{Received, Sys};
 
 /// Failed receives in a row after which a socket waits for the next round.
@@ -90,20 +90,23 @@ impl Worker {
         while !range.is_empty() {
             let Some(connection) = self.parts.streams.find(index) else { return Ok(()) };
             let bytes = &self.arena.bytes()[range.clone()];
-            let place = if connection.partial.is_empty()
-                && let Some(length) = frame_length(bytes).map_err(|_| End::NotStun)?
-                && length <= bytes.len()
-            {
-                let frame = range.start..range.start + length;
-                range.start = frame.end;
-                Place { range: frame, is_crowded: true }
-            } else {
-                range.start += connection.partial.fill(bytes).map_err(|_| End::NotStun)?;
-                let Some(whole) = connection.partial.whole() else { continue };
-                let frame = self.arena.copy(whole);
-                connection.partial.clear();
-                let Some(frame) = frame else { continue };
-                Place { range: frame, is_crowded: false }
+            let place = match connection.partial.take(bytes).map_err(|NotStun| End::NotStun)? {
+                Step::Frame(length) => {
+                    let frame = range.start..range.start + length;
+                    range.start = frame.end;
+                    Place { range: frame, is_crowded: true }
+                }
+                Step::Kept(taken) => {
+                    range.start += taken;
+                    continue;
+                }
+                Step::End(taken) => {
+                    range.start += taken;
+                    let frame = connection.partial.whole().and_then(|whole| self.arena.copy(whole));
+                    connection.partial.clear();
+                    let Some(frame) = frame else { continue };
+                    Place { range: frame, is_crowded: false }
+                }
             };
             if self.handle(origin, place)
                 && let Some(connection) = self.parts.streams.find(index)

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use switchboard_turn::framing::MOST_FRAME;
 use switchboard_turn::{Client, HEADROOM, Packet, RelayId, TAILROOM, Verdict, Via};
 
 use super::delivery::Frame;
 use super::{Parts, Worker};
 use crate::turn::arena::Piece;
 use crate::turn::outbox::{Flow, Source};
-use crate::turn::stream::framing::MOST_FRAME;
 use crate::turn::stream::queue::Kind;
 use crate::turn::sys::Segment;
 
