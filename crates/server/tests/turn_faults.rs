@@ -6,7 +6,7 @@
 mod turn_common;
 
 use std::fmt;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use switchboard_turn::client::{Allocation, Event, RequestError, Transport};
 use tracing::field::{Field, Visit};
 use tracing::span;
-use turn_common::{Caller, Peer, Relay, SOON, echo};
+use turn_common::{Caller, Relay, SOON, call, echo};
 
 /// Ends of connections that are to fail from now on.
 static FAULTS: AtomicU32 = AtomicU32::new(0);
@@ -96,51 +96,39 @@ fn is_alive(caller: &mut Caller) -> bool {
     }
 }
 
-/// Clients of both threads, each with a peer.
-fn clients(relay: &Relay, count: usize) -> Vec<(Caller, Peer, SocketAddr)> {
-    let client = |_| {
-        let (mut caller, peer) = (relay.udp(), Peer::v4());
-        let relayed = caller.allocate(Allocation::default()).relayed[0];
-        caller.channel(peer.address);
-        (caller, peer, relayed)
-    };
-    (0..count).map(client).collect()
-}
-
 #[test]
 fn a_thread_that_fails_begins_anew_and_the_others_go_on() {
     const CLIENTS: usize = 32;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Room for one client more, so that whoever begins anew needs what the dead had.
     let relay = Relay::with(|config| config.limits.allocations = CLIENTS as u32 + 1);
-    let mut clients = clients(&relay, CLIENTS);
+    let clients: Vec<_> = (0..CLIENTS).map(|_| call(relay.udp())).collect();
     fail(&relay);
     let (mut alive, mut dead) = (Vec::new(), Vec::new());
-    for (mut caller, peer, relayed) in clients.drain(..) {
+    for (mut caller, relayed, peer) in clients {
         let is_alive = is_alive(&mut caller);
-        if is_alive { &mut alive } else { &mut dead }.push((caller, peer, relayed));
+        if is_alive { &mut alive } else { &mut dead }.push((caller, relayed, peer));
     }
     // All clients on one thread: once in a thousand million runs.
     assert!(!alive.is_empty() && !dead.is_empty(), "{} of {CLIENTS} are alive", alive.len());
     assert_eq!(value(&relay, "switchboard_turn_allocations{transport=\"udp\",family=\"ipv4\"} "), alive.len() as u64);
-    for (caller, peer, relayed) in &mut alive {
+    for (caller, relayed, peer) in &mut alive {
         echo(caller, *relayed, peer);
     }
     let begun_anew = dead.len();
-    for (caller, peer, relayed) in dead {
+    for (caller, relayed, _) in dead {
         UdpSocket::bind(relayed).expect("its relay is closed");
         // The same client at the same socket, which is the same thread's.
-        let mut caller = Caller::new(caller.pipe, relay.addrs.udp[0], Transport::Datagram);
-        let relayed = caller.allocate(Allocation::default()).relayed[0];
-        caller.channel(peer.address);
+        let caller = Caller::new(caller.pipe, relay.addrs.udp[0], Transport::Datagram);
+        let (mut caller, relayed, peer) = call(caller);
         echo(&mut caller, relayed, &peer);
-        alive.push((caller, peer, relayed));
+        alive.push((caller, relayed, peer));
     }
     // The numbers went on.
     assert_eq!(value(&relay, "switchboard_turn_allocated_total "), (CLIENTS + begun_anew) as u64);
     // An old client of one thread and a new one of the other reach each other.
-    let (mut old, _, old_relayed) = alive.remove(0);
-    let (mut new, _, new_relayed) = alive.pop().expect("clients");
+    let (mut old, old_relayed, _) = alive.remove(0);
+    let (mut new, new_relayed, _) = alive.pop().expect("clients");
     old.permit(&[new_relayed]);
     new.permit(&[old_relayed]);
     old.send(new_relayed, b"old to new");

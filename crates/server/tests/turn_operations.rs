@@ -9,14 +9,12 @@ use std::time::Instant;
 use switchboard_server::config::{RelayAddress, TurnListen};
 use switchboard_turn::client::{Allocation, Event, RequestError};
 use switchboard_turn::nat::Change;
-use turn_common::{Caller, Peer, Relay, echo};
+use turn_common::{Caller, Peer, Relay, call, echo};
 
 #[test]
 fn metrics_tell_what_is_relayed_and_nothing_of_users() {
     let relay = Relay::spawn();
-    let (mut caller, peer) = (relay.udp(), Peer::v4());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(relay.udp());
     echo(&mut caller, relayed, &peer);
     let mut stream = relay.tcp();
     stream.allocate(Allocation::default());

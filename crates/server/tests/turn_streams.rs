@@ -4,15 +4,12 @@
 mod turn_common;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use switchboard_server::config::PacketIo;
 use switchboard_turn::client::{Allocation, Event};
 use switchboard_turn::message::Family;
-use turn_common::{Caller, Peer, Pipe, Relay, echo};
-
-const PATHS: [PacketIo; 2] = [PacketIo::Native, PacketIo::Portable];
+use turn_common::{Caller, PATHS, Peer, Pipe, Relay, bursts, call, each_to_each, echo};
 
 /// Short enough to be waited for.
 const BRIEF: Duration = Duration::from_millis(200);
@@ -37,23 +34,8 @@ fn indications_and_channels_echo_over_tcp_and_tls() {
 fn clients_of_every_protocol_reach_each_other() {
     let relay = Relay::with_tls(|_| {});
     let mut callers = [relay.udp(), relay.tcp(), relay.tls(), relay.tcp(), relay.udp(), relay.tls()];
-    let relayed: Vec<SocketAddr> =
-        callers.iter_mut().map(|caller| caller.allocate(Allocation::default()).relayed[0]).collect();
     for bound in [false, true] {
-        for caller in &mut callers {
-            caller.permit(&relayed);
-            for peer in relayed.iter().filter(|_| bound) {
-                caller.channel(*peer);
-            }
-        }
-        for from in 0..callers.len() {
-            for to in 0..callers.len() {
-                let payload = vec![from as u8; 5 + to];
-                callers[from].send(relayed[to], &payload);
-                let (peer, _, bytes) = callers[to].data();
-                assert_eq!((peer, bytes), (relayed[from], payload));
-            }
-        }
+        each_to_each(&mut callers, bound);
     }
 }
 
@@ -61,28 +43,9 @@ fn clients_of_every_protocol_reach_each_other() {
 fn bursts_keep_order_and_bytes_in_streams() {
     for io in PATHS {
         let relay = Relay::with_tls(|config| config.packet_io = io);
-        for mut caller in [relay.tcp(), relay.tls()] {
-            let peer = Peer::v4();
-            let relayed = caller.allocate(Allocation::default()).relayed[0];
-            caller.channel(peer.address);
-            let payload =
-                |index: u32| [&index.to_be_bytes()[..], &vec![index as u8; (index * 37 % 1200) as usize]].concat();
-            for round in 0..20 {
-                let batch = round * 50..(round + 1) * 50;
-                for index in batch.clone() {
-                    caller.turn.send(peer.address, &payload(index)).expect("not too large");
-                }
-                caller.flush();
-                for index in batch.clone() {
-                    assert_eq!(peer.receive(), (relayed, payload(index)));
-                }
-                for index in batch.clone() {
-                    peer.send(relayed, &payload(index));
-                }
-                for index in batch {
-                    assert_eq!(caller.data().2, payload(index));
-                }
-            }
+        for caller in [relay.tcp(), relay.tls()] {
+            let (mut caller, relayed, peer) = call(caller);
+            bursts(&mut caller, relayed, &peer, 20, |index| (index * 37 % 1200) as usize);
         }
     }
 }
@@ -90,9 +53,7 @@ fn bursts_keep_order_and_bytes_in_streams() {
 #[test]
 fn frames_may_come_byte_by_byte() {
     let relay = Relay::spawn();
-    let (mut caller, peer) = (relay.tcp(), Peer::v4());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(relay.tcp());
     for index in 0..5_u8 {
         caller.turn.send(peer.address, &[index; 31]).expect("not too large");
     }
@@ -109,9 +70,7 @@ fn frames_may_come_byte_by_byte() {
 #[test]
 fn a_reader_that_stops_costs_bounded_memory_and_gets_whole_frames_when_it_goes_on() {
     let relay = Relay::spawn();
-    let (mut caller, peer) = (relay.tcp(), Peer::v4());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(relay.tcp());
     let before = resident();
     // Far more than the kernel's buffers and the queue hold: most of it is dropped.
     for index in 0..60_000_u32 {
@@ -187,9 +146,7 @@ fn an_allocation_keeps_an_idle_connection() {
         config.limits.idle_timeout = BRIEF;
         config.limits.greeting_timeout = BRIEF;
     });
-    let (mut caller, peer) = (relay.tcp(), Peer::v4());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(relay.tcp());
     assert!(caller.next_event(BRIEF * 3).is_none() && !caller.closed);
     echo(&mut caller, relayed, &peer);
 }
@@ -250,9 +207,7 @@ fn a_client_that_goes_gives_its_relay_back() {
 #[test]
 fn a_flood_of_connections_leaves_the_others_alone() {
     let relay = Relay::with(|config| config.limits.connections_per_address = 50);
-    let (mut caller, peer) = (relay.tcp(), Peer::v4());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(relay.tcp());
     let flood: Vec<_> = (0..500).filter_map(|_| TcpStream::connect(relay.addrs.tcp[0]).ok()).collect();
     echo(&mut caller, relayed, &peer);
     drop(flood);

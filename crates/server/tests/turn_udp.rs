@@ -7,12 +7,10 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
-use switchboard_server::config::{PacketIo, TurnListen};
+use switchboard_server::config::TurnListen;
 use switchboard_turn::client::{Allocation, Event};
 use switchboard_turn::message::Family;
-use turn_common::{Caller, Peer, Relay, echo};
-
-const PATHS: [PacketIo; 2] = [PacketIo::Native, PacketIo::Portable];
+use turn_common::{Caller, PATHS, Peer, Relay, bursts, call, each_to_each, echo};
 
 #[test]
 fn a_binding_request_tells_ones_own_address() {
@@ -59,30 +57,9 @@ fn a_dual_allocation_relays_over_both_families() {
 fn bursts_keep_order_and_bytes_both_ways() {
     for io in PATHS {
         let relay = Relay::with_io(io);
-        let (mut caller, peer) = (relay.udp(), Peer::v4());
-        let relayed = caller.allocate(Allocation::default()).relayed[0];
-        caller.channel(peer.address);
+        let (mut caller, relayed, peer) = call(relay.udp());
         // Equal lengths make trains; the others end them. Fewer than a socket's buffer holds, many times over.
-        let payload = |index: u32| {
-            let length = if index.is_multiple_of(7) { 300 } else { 1000 };
-            [&index.to_be_bytes()[..], &vec![index as u8; length]].concat()
-        };
-        for round in 0..40 {
-            let batch = round * 50..(round + 1) * 50;
-            for index in batch.clone() {
-                caller.turn.send(peer.address, &payload(index)).expect("not too large");
-            }
-            caller.flush();
-            for index in batch.clone() {
-                assert_eq!(peer.receive(), (relayed, payload(index)), "{io:?}");
-            }
-            for index in batch.clone() {
-                peer.send(relayed, &payload(index));
-            }
-            for index in batch {
-                assert_eq!(caller.data().2, payload(index), "{io:?}");
-            }
-        }
+        bursts(&mut caller, relayed, &peer, 40, |index| if index.is_multiple_of(7) { 300 } else { 1000 });
     }
 }
 
@@ -90,9 +67,7 @@ fn bursts_keep_order_and_bytes_both_ways() {
 fn an_empty_datagram_is_relayed_too() {
     for io in PATHS {
         let relay = Relay::with_io(io);
-        let (mut caller, peer) = (relay.udp(), Peer::v4());
-        let relayed = caller.allocate(Allocation::default()).relayed[0];
-        caller.channel(peer.address);
+        let (mut caller, relayed, peer) = call(relay.udp());
         caller.send(peer.address, b"");
         assert_eq!(peer.receive(), (relayed, Vec::new()));
         peer.send(relayed, b"");
@@ -105,19 +80,8 @@ fn two_clients_of_this_server_reach_each_other_whichever_worker_they_have() {
     for io in PATHS {
         let relay = Relay::with_io(io);
         let mut callers: Vec<Caller> = (0..8).map(|_| relay.udp()).collect();
-        let relayed: Vec<SocketAddr> =
-            callers.iter_mut().map(|caller| caller.allocate(Allocation::default()).relayed[0]).collect();
-        for caller in &mut callers {
-            caller.permit(&relayed);
-        }
-        for from in 0..callers.len() {
-            for to in 0..callers.len() {
-                let payload = [from as u8, to as u8, 7];
-                callers[from].send(relayed[to], &payload);
-                let (peer, _, bytes) = callers[to].data();
-                assert_eq!((peer, &bytes[..]), (relayed[from], &payload[..]), "{io:?}");
-            }
-        }
+        each_to_each(&mut callers, false);
+        let relayed: Vec<SocketAddr> = callers.iter_mut().map(Caller::relayed).collect();
         // By channel, in a train.
         callers[0].channel(relayed[7]);
         callers[7].channel(relayed[0]);
@@ -155,25 +119,18 @@ fn a_wildcard_answers_from_the_address_that_was_asked() {
         config.listen = TurnListen::At(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))]);
     });
     let port = relay.addrs.udp[0].port();
-    let peer = Peer::v4();
     for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 5)] {
-        let mut caller = Caller::udp((address, port).into());
-        let relayed = caller.allocate(Allocation::default()).relayed[0];
-        caller.channel(peer.address);
+        let (mut caller, relayed, peer) = call(Caller::udp((address, port).into()));
         echo(&mut caller, relayed, &peer);
     }
-    let mut caller = Caller::udp((Ipv6Addr::LOCALHOST, port).into());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(Caller::udp((Ipv6Addr::LOCALHOST, port).into()));
     echo(&mut caller, relayed, &peer);
 }
 
 #[test]
 fn an_allocation_that_is_given_back_relays_no_more() {
     let relay = Relay::spawn();
-    let (mut caller, peer) = (relay.udp(), Peer::v4());
-    let relayed = caller.allocate(Allocation::default()).relayed[0];
-    caller.channel(peer.address);
+    let (mut caller, relayed, peer) = call(relay.udp());
     echo(&mut caller, relayed, &peer);
     let request = caller.turn.refresh(std::time::Duration::ZERO, Instant::now());
     caller.answer(request);

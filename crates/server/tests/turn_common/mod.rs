@@ -21,6 +21,9 @@ use tokio::runtime::Runtime;
 /// How long anything may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);
 
+/// Both ways of moving packets.
+pub const PATHS: [PacketIo; 2] = [PacketIo::Native, PacketIo::Portable];
+
 /// Who allocates in these tests.
 pub const USER: &str = "zelda";
 
@@ -254,6 +257,8 @@ pub struct Caller {
     pub closed: bool,
     /// Data that came while something else was waited for.
     early: Vec<(SocketAddr, Option<u16>, Vec<u8>)>,
+    /// The first relayed address of the last allocation.
+    relayed: Option<SocketAddr>,
 }
 
 impl Caller {
@@ -274,7 +279,7 @@ impl Caller {
     pub fn with_login(pipe: Pipe, server: SocketAddr, transport: Transport, username: &str, password: &str) -> Self {
         let login = Login::new(username, password, Strength::AsBrowsers).expect("a login");
         let options = Options { login: Some(login), ..Options::new(server, transport) };
-        Self { pipe, turn: TurnClient::new(options, rand::random()), closed: false, early: Vec::new() }
+        Self { pipe, turn: TurnClient::new(options, rand::random()), closed: false, early: Vec::new(), relayed: None }
     }
 
     /// Sends what waits.
@@ -330,9 +335,20 @@ impl Caller {
     pub fn allocate(&mut self, allocation: Allocation) -> Allocated {
         let request = self.turn.allocate(allocation, Instant::now());
         match self.answer(request) {
-            Event::Allocated { allocated, .. } => allocated,
+            Event::Allocated { allocated, .. } => {
+                self.relayed = allocated.relayed.first().copied();
+                allocated
+            }
             event => panic!("{event:?}"),
         }
+    }
+
+    /// The relayed address, of an allocation that is made where there is none.
+    pub fn relayed(&mut self) -> SocketAddr {
+        if self.relayed.is_none() {
+            self.allocate(Allocation::default());
+        }
+        self.relayed.expect("an allocation has an address")
     }
 
     pub fn permit(&mut self, peers: &[SocketAddr]) {
@@ -399,6 +415,14 @@ impl Peer {
     }
 }
 
+/// Gives a client an allocation, and a channel to a peer of its own: the client, its relayed address, the peer.
+pub fn call(mut caller: Caller) -> (Caller, SocketAddr, Peer) {
+    let peer = Peer::v4();
+    let relayed = caller.allocate(Allocation::default()).relayed[0];
+    caller.channel(peer.address);
+    (caller, relayed, peer)
+}
+
 /// Sends both ways between a client with an allocation and a peer, and checks every byte.
 pub fn echo(caller: &mut Caller, relayed: SocketAddr, peer: &Peer) {
     for length in [1, 3, 160, 1200, 1500, 4000] {
@@ -408,5 +432,46 @@ pub fn echo(caller: &mut Caller, relayed: SocketAddr, peer: &Peer) {
         peer.send(relayed, &payload);
         let (from, _, bytes) = caller.data();
         assert_eq!((from, bytes), (peer.address, payload), "{length} bytes to the client");
+    }
+}
+
+/// Sends bursts both ways, each of 50 datagrams, and checks order and every byte. `length` gives the length of a datagram
+/// by its number.
+pub fn bursts(caller: &mut Caller, relayed: SocketAddr, peer: &Peer, rounds: u32, length: fn(u32) -> usize) {
+    let payload = |index: u32| [&index.to_be_bytes()[..], &vec![index as u8; length(index)]].concat();
+    for round in 0..rounds {
+        let batch = round * 50..(round + 1) * 50;
+        for index in batch.clone() {
+            caller.turn.send(peer.address, &payload(index)).expect("not too large");
+        }
+        caller.flush();
+        for index in batch.clone() {
+            assert_eq!(peer.receive(), (relayed, payload(index)));
+        }
+        for index in batch.clone() {
+            peer.send(relayed, &payload(index));
+        }
+        for index in batch {
+            assert_eq!(caller.data().2, payload(index));
+        }
+    }
+}
+
+/// Gives every client an allocation, and has each send to each, to itself too. With channels where `bound` says so.
+pub fn each_to_each(callers: &mut [Caller], bound: bool) {
+    let relayed: Vec<SocketAddr> = callers.iter_mut().map(Caller::relayed).collect();
+    for caller in &mut *callers {
+        caller.permit(&relayed);
+        for peer in relayed.iter().filter(|_| bound) {
+            caller.channel(*peer);
+        }
+    }
+    for from in 0..callers.len() {
+        for to in 0..callers.len() {
+            let payload = vec![from as u8; 5 + to];
+            callers[from].send(relayed[to], &payload);
+            let (peer, _, bytes) = callers[to].data();
+            assert_eq!((peer, bytes), (relayed[from], payload));
+        }
     }
 }
