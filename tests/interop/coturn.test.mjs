@@ -46,7 +46,7 @@ async function ours() {
     relay_addresses = ["127.0.0.1", "::1"]
     allow_loopback_peers = true
   `)
-  const server = await startServer(0, ['--config', file('switchboard.toml'), '--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0'])
+  const server = await startServer(0, ['--config', file('switchboard.toml'), '--turn-listen', '127.0.0.1:0', '--turn-listen', '[::1]:0', '--admin-listen', '127.0.0.1:0'])
   const { turn: UDP, turn_tcp: TCP, turn_tls: TLS } = await server.serving
   const listed = { UDP, TCP, TLS }
   const port = (host, transport) => {
@@ -95,7 +95,7 @@ async function echo() {
   const port = await freePort()
   const child = spawn('turnutils_peer', ['-L', '127.0.0.1', '-L', '::1', '-p', port], { stdio: 'ignore' })
   await once(child, 'spawn')
-  await answers(port)
+  await echoes(port)
   return { port, stop: () => end(child) }
 }
 
@@ -124,7 +124,7 @@ async function freePort() {
 }
 
 /** Waits until the peer echoes. */
-async function answers(port) {
+async function echoes(port) {
   const socket = dgram.createSocket('udp4')
   const again = setInterval(() => socket.send('here?', port, '127.0.0.1'), 20)
   try {
@@ -179,22 +179,64 @@ for (const transport of Object.keys(TRANSPORTS)) test(`both families in one allo
   whole(await uclient({ transport, flags: ['-Z', '-y'] }))
 })
 
-test('wrong requests are refused, and the right ones among them served', async () => {
-  // The tool ends with 255 by design where a server refuses what it must refuse.
-  await assert.rejects(uclient({ flags: ['-N', '-e', '127.0.0.1', '-r', peer.port] }), /: 255/)
-  whole(await uclient({ flags: ['-e', '127.0.0.1', '-r', peer.port] }))
+test('a wrong request is refused for what is wrong about it, and the right ones before, beside and after it are served', async () => {
+  const flags = ['-e', '127.0.0.1', '-r', peer.port]
+  whole(await uclient({ flags }))
+  const before = await answered()
+  // The tool allocates, binds a channel, binds it to another peer as well, and ends with 255 by design where that is refused.
+  await assert.rejects(uclient({ flags: ['-N', ...flags] }), /: 255[^]*channel bind: error 400/)
+  if (!REFERENCE) await answeredSince(before, answers => assert.deepEqual(answers, {
+    'allocate 0': 3, 'allocate 401': 3, 'refresh 0': 3, 'channel_bind 0': 1, 'channel_bind 400': 1,
+  }))
+  whole(await uclient({ flags }))
 })
+
+/** How often the server has given each answer, and for what credentials were no good. */
+async function answered() {
+  if (REFERENCE) return {}
+  const found = Object.entries(await server.counters()).flatMap(([series, count]) => {
+    const [, method, code] = /^switchboard_turn_requests_total\{method="(\w+)",code="(\w+)"\}$/.exec(series) ?? []
+    const [, reason] = /^switchboard_turn_auth_failures_total\{reason="(\w+)"\}$/.exec(series) ?? []
+    return method ? [[`${method} ${code}`, count]] : reason ? [[reason, count]] : []
+  })
+  return Object.fromEntries(found)
+}
+
+/** Waits until `check` holds of what has been answered since `before`: workers publish at the end of a round, after their answers. */
+async function answeredSince(before, check) {
+  for (const end = Date.now() + LIMIT_MS; ;) {
+    const grown = Object.entries(await answered()).map(([name, count]) => [name, count - (before[name] ?? 0)]).filter(([, count]) => count > 0)
+    try {
+      return check(Object.fromEntries(grown))
+    } catch (error) {
+      if (Date.now() > end) throw error
+    }
+  }
+}
 
 test('a static user is served, a wrong password and an unknown user are not', { skip: REFERENCE && 'coturn takes one kind of users at a time' }, async () => {
   const flags = ['-e', '127.0.0.1', '-r', peer.port]
   whole(await uclient({ user: 'static', credentials: ['-w', 'a password'], flags }))
+  const before = await answered()
   await assert.rejects(uclient({ user: 'static', credentials: ['-w', 'another'], flags }), /Cannot complete Allocation/)
   await assert.rejects(uclient({ user: 'nobody', credentials: ['-w', 'a password'], flags }), /Cannot complete Allocation/)
+  await answeredSince(before, ({ password, unknown_user, ...others }) => {
+    assert.ok(password > 0 && unknown_user > 0)
+    assert.deepEqual(Object.keys(others), ['allocate 401'])
+  })
+  whole(await uclient({ user: 'static', credentials: ['-w', 'a password'], flags }))
 })
 
 test('credentials of another secret are refused', async () => {
   const flags = ['-e', '127.0.0.1', '-r', peer.port]
+  whole(await uclient({ flags }))
+  const before = await answered()
   await assert.rejects(uclient({ credentials: ['-W', 'another secret that is long enough'], flags }), /Cannot complete Allocation/)
+  if (!REFERENCE) await answeredSince(before, ({ password, ...others }) => {
+    assert.ok(password > 0)
+    assert.deepEqual(Object.keys(others), ['allocate 401'])
+  })
+  whole(await uclient({ flags }))
 })
 
 test('turnutils_stunclient learns its address', async () => {
