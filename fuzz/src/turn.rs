@@ -8,5 +8,5 @@ mod script;
 
 pub use client::{client, discovery};
 pub use engine::{stranger, user};
-pub use message::{message, stream};
+pub use message::{framing, message, stream};
 pub use oracle::agree;

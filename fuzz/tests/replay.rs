@@ -17,7 +17,7 @@ fn inputs(folder: &str, target: &Target) -> Vec<PathBuf> {
 
 #[test]
 fn every_committed_input_holds() {
-    for target in TARGETS {
+    for target in TARGETS.iter() {
         let mut replayed = 0;
         for folder in ["corpus", "regressions"] {
             for file in inputs(folder, target) {

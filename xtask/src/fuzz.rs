@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use toml::Table;
 
 use crate::process;
 use crate::workspace::{Workspace, in_path};
@@ -31,7 +32,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Some(target) => bail!("there is no fuzz target `{target}`; known are {}", known.join(", ")),
         None => &known,
     };
-    chosen.iter().try_for_each(|target| fuzz(workspace, target, options.seconds))
+    let manifest = fs::read_to_string(workspace.path("fuzz/Cargo.toml")).context("cannot read fuzz/Cargo.toml")?;
+    let manifest = manifest.parse().context("fuzz/Cargo.toml is no TOML")?;
+    chosen.iter().try_for_each(|target| fuzz(workspace, target, &features(&manifest, target), options.seconds))
+}
+
+/// The features that a target's binary asks for: the fewer, the less there is to compile.
+fn features(manifest: &Table, target: &str) -> String {
+    let bins = manifest.get("bin").and_then(|bins| bins.as_array()).into_iter().flatten();
+    let is_it = |bin: &&toml::Value| bin.get("name").and_then(|name| name.as_str()) == Some(target);
+    let required = bins.filter(is_it).filter_map(|bin| bin.get("required-features")?.as_array());
+    required.flatten().filter_map(|feature| feature.as_str()).collect::<Vec<_>>().join(",")
 }
 
 /// The names of the targets, in their order.
@@ -45,7 +56,7 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn fuzz(workspace: &Workspace, target: &str, seconds: u32) -> Result<()> {
+fn fuzz(workspace: &Workspace, target: &str, features: &str, seconds: u32) -> Result<()> {
     let found = workspace.target().join("fuzz-corpus").join(target);
     fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
     let committed = ["corpus", "regressions"].map(|folder| workspace.path("fuzz").join(folder).join(target));
@@ -55,7 +66,7 @@ fn fuzz(workspace: &Workspace, target: &str, seconds: u32) -> Result<()> {
     command
         // The flags that instrument code are unstable; the rest of the toolchain is what users have.
         .env("RUSTC_BOOTSTRAP", "1")
-        .args(["fuzz", "run", "--features", "libfuzzer", "--target-dir"])
+        .args(["fuzz", "run", "--no-default-features", "--features", features, "--target-dir"])
         .arg(workspace.target().join("fuzz"))
         .arg(target)
         .args(corpora.collect::<Vec<PathBuf>>())
@@ -66,4 +77,23 @@ fn fuzz(workspace: &Workspace, target: &str, seconds: u32) -> Result<()> {
         command.arg(format!("-dict={}", dictionary.display()));
     }
     process::run(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_built_with_what_it_asks_for() {
+        let manifest = "
+            [[bin]]
+            name = 'small'
+            required-features = ['libfuzzer']
+            [[bin]]
+            name = 'large'
+            required-features = ['libfuzzer', 'server']
+        ";
+        let manifest = manifest.parse().expect("TOML");
+        assert_eq!(["small", "large"].map(|name| features(&manifest, name)), ["libfuzzer", "libfuzzer,server"]);
+    }
 }

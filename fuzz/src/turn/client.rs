@@ -156,7 +156,8 @@ impl Session {
     }
 
     fn end(mut self) {
-        for _ in 0..=MAX_PENDING {
+        // Each request is due once for each time it is sent.
+        for _ in 0..=MAX_PENDING * Retransmission::QUICK.sends as usize {
             let Some(due) = self.client.poll_timeout() else { break };
             self.pass(due.saturating_duration_since(self.now));
             self.listen();

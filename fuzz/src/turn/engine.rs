@@ -9,8 +9,8 @@ use switchboard_turn::message::{
     Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer, known,
 };
 use switchboard_turn::{
-    Client, Credentials, Engine, HEADROOM, Host, Now, OpenError, Packet, PeerPolicy, QuotaLimits, RelayAddress,
-    RelayId, Secret, Settings, Shared, StaticUser, TAILROOM, Verdict, Via, WorkerId,
+    Client, Credentials, Engine, HEADROOM, Host, NatDetection, Now, OpenError, Packet, PeerPolicy, QuotaLimits,
+    RelayAddress, RelayId, Secret, Settings, Shared, StaticUser, TAILROOM, Verdict, Via, WorkerId,
 };
 
 use super::script::{Script, attributes, peer};
@@ -28,7 +28,8 @@ const UNKNOWN: usize = 4 + 2 * 96;
 /// standard knows and that are no bait for forgers.
 pub fn stranger(data: &[u8]) {
     let mut script = Script(data);
-    let mut world = World::new();
+    let detects = data.first().is_some_and(|first| first & 0x80 != 0);
+    let mut world = if detects { World::detecting() } else { World::new() };
     for step in 0..STEPS {
         if script.is_empty() {
             break;
@@ -40,7 +41,7 @@ pub fn stranger(data: &[u8]) {
             kind => world.foreign_request(&mut script, kind == 2, step),
         };
         let event = world.client(client, &packet);
-        world.check_stranger(&packet, &event);
+        world.check_stranger(client, &packet, &event);
         let later = world.now.instant + Duration::from_millis(script.byte().into());
         world.pass_until(later);
     }
@@ -81,6 +82,10 @@ pub(super) struct World {
     nonces: [String; CLIENTS],
     policy: PeerPolicy,
     token: [u8; 8],
+    /// The second address, where NATs are detected.
+    detection: Option<NatDetection>,
+    /// From which listener and to which address the last answer went, where RFC 5780 had it go elsewhere.
+    elsewhere: Option<(SocketAddr, SocketAddr)>,
 }
 
 /// What an engine made of a packet.
@@ -116,6 +121,16 @@ impl Host for Sockets {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// With a second address, by which strangers detect NATs.
+    fn detecting() -> Self {
+        let at = |text: &str| text.parse().expect("an address");
+        Self::with(Some(NatDetection::new(at("198.41.0.4:3478"), at("198.41.0.5:3479")).expect("two addresses")))
+    }
+
+    fn with(detection: Option<NatDetection>) -> Self {
         let ip = |text: &str| text.parse().expect("an address");
         let (v4, v6) = (ip("198.41.0.4"), ip("2a00:1450::7"));
         let policy = PeerPolicy::new(Vec::new(), Vec::new(), vec![v4, v6], false).expect("a policy");
@@ -128,6 +143,7 @@ impl World {
             // So few that they are used up.
             relay_ports: 49_152..=49_157,
             quotas: QuotaLimits { per_user: 3, ..QuotaLimits::default() },
+            alternate: detection,
             ..Settings::new(Arc::new(credentials), policy.clone())
         };
         let client = |via, remote: &str| Client { via, remote: remote.parse().expect("an address") };
@@ -146,6 +162,8 @@ impl World {
             nonces: Default::default(),
             policy,
             token: [9; 8],
+            detection,
+            elsewhere: None,
         };
         for slot in 0..CLIENTS {
             world.learn_nonce(slot);
@@ -162,6 +180,7 @@ impl World {
         }
     }
 
+    /// A packet of a client. Where there is no second address, answers come from where they were asked for.
     pub(super) fn client(&mut self, client: Client, bytes: &[u8]) -> Event {
         let local = "198.41.0.4:3478".parse().expect("an address");
         self.run(bytes, |world, packet| {
@@ -182,9 +201,11 @@ impl World {
                 Event::ToPeer(relay, peer, buffer[payload].to_vec())
             }
             Verdict::ToClient { client, packet, .. } => Event::ToClient(client, buffer[packet].to_vec()),
-            Verdict::ReplyFrom { .. } | Verdict::ToWorker { .. } => {
-                panic!("neither a second address nor a second worker")
+            Verdict::ReplyFrom { local, to } => {
+                self.elsewhere = Some((local, to));
+                Event::Reply(self.engine.reply().to_vec())
             }
+            Verdict::ToWorker { .. } => panic!("there is no second worker"),
         }
     }
 
@@ -241,7 +262,20 @@ impl World {
         packet
     }
 
-    fn check_stranger(&self, packet: &[u8], event: &Event) {
+    /// Whether the last answer went where RFC 5780 lets it: from one of the server's addresses to one of the client's ports.
+    fn check_elsewhere(&mut self, client: Client) {
+        let Some((local, to)) = self.elsewhere.take() else { return };
+        let detection = self.detection.expect("only with a second address");
+        assert!(detection.listeners().contains(&local), "an answer from {local}");
+        assert_eq!(to.ip(), client.remote.ip(), "an answer to somebody else");
+        assert!(to.port() >= 1024 || to == client.remote, "an answer to a service");
+        assert!(matches!(client.via, Via::Udp(_)), "a stream went elsewhere");
+    }
+
+    fn check_stranger(&mut self, client: Client, packet: &[u8], event: &Event) {
+        self.check_elsewhere(client);
+        // RESPONSE-ORIGIN and OTHER-ADDRESS, and as much padding as there was.
+        let told = if self.detection.is_some() { 24 + packet.len() } else { 0 };
         match event {
             Event::Nothing => {}
             Event::Reply(reply) => {
@@ -249,7 +283,7 @@ impl World {
                 let (code, length) = (reply_message.error_code(), reply.len());
                 assert!(reply_message.integrity().is_none(), "an answer signed for a stranger");
                 match reply_message.class() {
-                    Class::Success => assert!(request.method() == Method::Binding && length <= 44 + 8),
+                    Class::Success => assert!(request.method() == Method::Binding && length <= 44 + 8 + told),
                     _ if code == Some(420) => {
                         assert!(length <= CHALLENGE + UNKNOWN && length <= 28 + 8 + 4 + packet.len())
                     }

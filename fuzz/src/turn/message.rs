@@ -6,7 +6,10 @@ use stun_types::attribute::Attribute as _;
 use stun_types::message::{Message as Theirs, MessageClass};
 use switchboard_turn::channel_data;
 use switchboard_turn::client::Frames;
-use switchboard_turn::message::{Class, Integrity, Key, MAX_ATTRIBUTES, Malformed, Message, PasswordAlgorithm, Writer};
+use switchboard_turn::framing::{MOST_FRAME, NotStun, Partial, Step, frame_length};
+use switchboard_turn::message::{
+    Class, Integrity, Key, MAX_ATTRIBUTES, Malformed, Message, PasswordAlgorithm, Writer, known,
+};
 use turn_types::channel::ChannelData;
 
 /// Reads `data` as one packet.
@@ -19,6 +22,10 @@ pub fn message(data: &[u8]) {
     match (&ours, &theirs) {
         (Ok(ours), Ok(theirs)) => compare(ours, theirs),
         (Ok(ours), Err(error)) => assert!(is_ours_alone(ours), "{error:?}: {ours:?}"),
+        // Bytes behind a message: a datagram is one message (RFC 8489 §6.3), and the other codec leaves them.
+        (Err(Malformed::Length), Ok(_)) if has_more(data) => {}
+        // Behind the signature nothing counts, and the other codec reads no lengths there either.
+        (Err(Malformed::Length), Ok(theirs)) if is_signed(theirs) => {}
         // The other codec reads any method, any number of attributes, and looks at fingerprints only where asked.
         (Err(Malformed::Method | Malformed::TooMany | Malformed::Fingerprint), _) | (Err(_), Err(_)) => {}
         (Err(error), Ok(theirs)) => panic!("{error:?}, but {theirs:?}"),
@@ -33,6 +40,17 @@ pub fn message(data: &[u8]) {
         let theirs = theirs.expect("ChannelData for the other codec too");
         assert_eq!((number, payload), (theirs.id(), theirs.data()));
     }
+}
+
+/// Whether there are more bytes than the header says (RFC 8489 §5).
+fn has_more(data: &[u8]) -> bool {
+    matches!(data, [_, _, high, low, ..] if data.len() > 20 + usize::from(u16::from_be_bytes([*high, *low])))
+}
+
+/// Whether the other codec has found MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256.
+fn is_signed(theirs: &Theirs<'_>) -> bool {
+    let signatures = [known::MESSAGE_INTEGRITY, known::MESSAGE_INTEGRITY_SHA256];
+    theirs.iter_attributes().any(|(_, attribute)| signatures.contains(&attribute.get_type().value()))
 }
 
 /// What we read and the other codec refuses: attributes behind those that end a message do not count (RFC 8489 §14.5), so
@@ -93,6 +111,44 @@ pub fn stream(data: &[u8]) {
     let Some((&size, stream)) = data.split_first() else { return };
     let size = usize::from(size).max(1);
     assert_eq!(cut(stream.chunks(size)), cut(std::iter::once(stream)));
+}
+
+/// Cuts `data` as the server does, whole and in pieces of a size that the first byte gives.
+///
+/// However the stream comes in, the same frames come out and nothing between them is lost; what is kept of a frame is
+/// bounded; and what is refused is refused whatever the pieces.
+pub fn framing(data: &[u8]) {
+    let Some((&size, stream)) = data.split_first() else { return };
+    let whole = cut_by_server(std::iter::once(stream));
+    assert_eq!(cut_by_server(stream.chunks(usize::from(size).max(1))), whole);
+    let (frames, is_broken) = whole;
+    let together = frames.concat();
+    assert!(stream.starts_with(&together), "frames are pieces of the stream");
+    let rest = &stream[together.len()..];
+    assert_eq!(frame_length(rest).is_err(), is_broken, "the rest is no frame, or a frame without its end");
+    assert!(is_broken || !matches!(frame_length(rest), Ok(Some(length)) if length <= rest.len()));
+}
+
+fn cut_by_server<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {
+    let (mut partial, mut found) = (Partial::default(), Vec::new());
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            let (taken, frame) = match partial.take(piece) {
+                Ok(Step::Frame(length)) => (length, Some(piece[..length].to_vec())),
+                Ok(Step::End(length)) => (length, partial.whole().map(<[u8]>::to_vec)),
+                Ok(Step::Kept(length)) => (length, None),
+                Err(NotStun) => return (found, true),
+            };
+            assert!((1..=piece.len()).contains(&taken) && partial.len() <= MOST_FRAME);
+            if let Some(frame) = frame {
+                assert_eq!(frame_length(&frame), Ok(Some(frame.len())));
+                found.push(frame);
+                partial.clear();
+            }
+            piece = &piece[taken..];
+        }
+    }
+    (found, false)
 }
 
 fn cut<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {

@@ -1,9 +1,12 @@
 //! The engine against another server, `turn-server-proto` 0.7: the same requests, and the same answers unless the standard
-//! lets each choose, or the other one is wrong. Each way in which they may differ is an arm of [`excuse`], with the reason.
+//! lets each choose, or the other one is wrong. Each way in which they may differ is an arm of [`excuse`], or a function of its
+//! own, with the reason.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use switchboard_turn::canonical;
 use switchboard_turn::message::{
     Class, Integrity, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer, known,
 };
@@ -16,6 +19,9 @@ use super::script::{Script, formal_attributes, peer};
 
 /// More would make a run slow without reaching anything new.
 const STEPS: usize = 60;
+/// Seconds that a permission lasts, and a channel (RFC 8656 §9, §12).
+const PERMISSION: u64 = 300;
+const CHANNEL: u64 = 600;
 /// Only those over UDP: the other server is one for each transport.
 const CLIENTS: [usize; 3] = [0, 1, 3];
 
@@ -38,6 +44,8 @@ struct Both {
     nonces: [String; USERS.len()],
     /// Its offer of password algorithms, which clients repeat.
     offer: Vec<u8>,
+    /// When each client was last allowed to send to an address.
+    permitted: BTreeMap<(usize, IpAddr), u64>,
     /// What happened so far, for the one who reads of a difference.
     history: Vec<String>,
 }
@@ -64,6 +72,7 @@ impl Both {
             time: 0,
             nonces: Default::default(),
             offer: Vec::new(),
+            permitted: BTreeMap::new(),
             history: Vec::new(),
         };
         // How long a nonce is good is everybody's own choice; here all are good.
@@ -227,6 +236,15 @@ impl Both {
     fn compare(&mut self, slot: usize, packet: &[u8], ours: Outcome, theirs: Outcome) -> bool {
         let shown = Message::parse(packet).map_or_else(|_| format!("{packet:02x?}"), show);
         self.history.push(format!("client {slot}: {shown}: {ours:?}"));
+        if let (Outcome::Success(_), Ok(message)) = (&ours, Message::parse(packet))
+            && matches!(message.method(), Method::CreatePermission | Method::ChannelBind)
+        {
+            let peers = message.peers().filter_map(Result::ok).map(|peer| canonical(peer.ip()));
+            self.permitted.extend(peers.map(|ip| ((slot, ip), self.time)));
+        }
+        if self.is_channel_without_permission(slot, packet, &ours, &theirs) {
+            return false;
+        }
         if ours == theirs {
             // The same answer to a request that says one thing twice leaves them in different states.
             return !Message::parse(packet).is_ok_and(|message| has_duplicate(&message));
@@ -235,6 +253,16 @@ impl Both {
         // Two errors leave both as they were, except that the other server admits the peers before the one it refuses.
         let several = Message::parse(packet).is_ok_and(|message| message.peers().count() > 1);
         matches!((&ours, &theirs), (Outcome::Error(_), Outcome::Error(_))) && !several
+    }
+
+    /// Ours: a channel leads to its peer for ten minutes, though without a permission, which ends after five, nobody answers
+    /// (RFC 8656 §9, §12). The other server wants a permission both ways.
+    fn is_channel_without_permission(&self, slot: usize, packet: &[u8], ours: &Outcome, theirs: &Outcome) -> bool {
+        let (Outcome::Relayed(peer, _), Outcome::Nothing, Err(_)) = (ours, theirs, Message::parse(packet)) else {
+            return false;
+        };
+        let permitted = self.permitted.get(&(slot, canonical(peer.ip())));
+        permitted.is_some_and(|at| (PERMISSION..CHANNEL).contains(&(self.time - at)))
     }
 
     fn told(&self) -> String {
