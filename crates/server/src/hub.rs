@@ -35,8 +35,7 @@ pub(crate) trait Line: fmt::Debug + Send + Sync {
     /// Encodes a message for the client's dialect and queues it.
     fn deliver(&self, message: &ServerMessage, reference: Option<&Reference>) -> Queued;
     /// Encodes a message of the directory and queues it; dialects whose clients hold no names never get one.
-    fn deliver_directory(&self, message: &directory::Message) -> Queued {
-        let _ = message;
+    fn deliver_directory(&self, _message: &directory::Message) -> Queued {
         Queued::Quiet
     }
     /// Asks the client for a sign of life, which goes to [`Hub::alive`].

@@ -22,6 +22,20 @@ async fn join(server: &TestServer, version: EngineVersion, address: &str) -> Soc
     peer
 }
 
+/// Ann, Ben and Eve, each joined from a network address of its own.
+async fn strangers(server: &TestServer) -> [SocketIoClient; 3] {
+    let join = async |host, address| {
+        let headers = [("X-Forwarded-For", host)];
+        let path = "/socket.io-next/";
+        let mut peer =
+            SocketIoClient::connect_from(server.address(), path, EngineVersion::V4, &headers).await.expect("open");
+        peer.emit(json!(["ss-join", address])).await;
+        settle(&mut peer, address).await;
+        peer
+    };
+    [join("192.0.2.1", "/ann").await, join("192.0.2.2", "/ben").await, join("192.0.2.3", "/eve").await]
+}
+
 /// Waits until the server has done all that was asked before: a call to nobody is answered in its turn.
 async fn settle(peer: &mut SocketIoClient, address: &str) {
     peer.emit(offer(address, "/nobody")).await;
@@ -116,19 +130,7 @@ async fn the_other_socket_of_an_address_outlives_the_one_that_closes() {
 #[tokio::test]
 async fn forged_senders_are_told_and_nobody_else_hears() {
     let server = server().await;
-    let from = |host: &'static str| [("X-Forwarded-For", host)];
-    let connect = async |host| {
-        let headers = from(host);
-        SocketIoClient::connect_from(server.address(), "/socket.io-next/", EngineVersion::V4, &headers)
-            .await
-            .expect("open")
-    };
-    let (mut ann, mut ben, mut eve) =
-        (connect("192.0.2.1").await, connect("192.0.2.2").await, connect("192.0.2.3").await);
-    for (peer, address) in [(&mut ann, "/ann"), (&mut ben, "/ben"), (&mut eve, "/eve")] {
-        peer.emit(json!(["ss-join", address])).await;
-        settle(peer, address).await;
-    }
+    let [mut ann, mut ben, mut eve] = strangers(&server).await;
     eve.emit(offer("/ann", "/ben")).await;
     assert_eq!(signal(&mut eve).await[1]["code"], "not-yours");
     eve.emit(offer("/ann", "/nobody")).await;
@@ -146,18 +148,7 @@ async fn forged_senders_are_told_and_nobody_else_hears() {
 #[tokio::test]
 async fn a_flood_and_its_replay_slow_down_who_floods_and_nobody_else() {
     let server = server().await;
-    let connect = async |host| {
-        let headers = [("X-Forwarded-For", host)];
-        SocketIoClient::connect_from(server.address(), "/socket.io-next/", EngineVersion::V4, &headers)
-            .await
-            .expect("open")
-    };
-    let (mut ann, mut ben, mut eve) =
-        (connect("192.0.2.1").await, connect("192.0.2.2").await, connect("192.0.2.3").await);
-    for (peer, address) in [(&mut ann, "/ann"), (&mut ben, "/ben"), (&mut eve, "/eve")] {
-        peer.emit(json!(["ss-join", address])).await;
-        settle(peer, address).await;
-    }
+    let [mut ann, mut ben, mut eve] = strangers(&server).await;
     ann.emit(offer("/ann", "/ben")).await;
     let heard = handshake(&mut ben).await;
     // What was heard, said again by somebody else, is a forgery; and what is malformed costs more.

@@ -122,11 +122,7 @@ impl Handler for RoomsHandler {
     }
 
     fn on_end(&mut self, ending: Ending) {
-        let closing = match ending {
-            Ending::Orderly | Ending::Departed => Closing::Left,
-            Ending::Abrupt => Closing::Lost,
-        };
-        self.hub.close(self.conn, closing);
+        self.hub.close(self.conn, ending.closing());
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use switchboard_signalling::core::Pace;
+use switchboard_signalling::core::{Closing, Pace};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Sleep;
 
@@ -51,6 +51,16 @@ pub(crate) enum Ending {
     Departed,
     /// In any other way.
     Abrupt,
+}
+
+impl Ending {
+    /// What it means for the peer behind the connection.
+    pub(crate) fn closing(self) -> Closing {
+        match self {
+            Self::Orderly | Self::Departed => Closing::Left,
+            Self::Abrupt => Closing::Lost,
+        }
+    }
 }
 
 /// How to go on after a message.

@@ -320,15 +320,10 @@ impl Handler for PeerJsHandler {
 
     /// Only a page that is gone takes its direct connections with it; they outlive `peer.disconnect()` and a lost socket.
     fn on_end(&mut self, ending: Ending) {
-        let closing = match ending {
-            Ending::Departed => {
-                self.say_goodbye();
-                Closing::Left
-            }
-            Ending::Orderly => Closing::Left,
-            Ending::Abrupt => Closing::Lost,
-        };
-        self.hub.close(self.conn, closing);
+        if ending == Ending::Departed {
+            self.say_goodbye();
+        }
+        self.hub.close(self.conn, ending.closing());
     }
 }
 

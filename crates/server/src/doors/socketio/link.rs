@@ -180,7 +180,7 @@ impl Handler for LinkHandler {
     }
 
     fn on_end(&mut self, ending: Ending) {
-        self.hub.close(self.conn, closing(ending));
+        self.hub.close(self.conn, ending.closing());
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -203,12 +203,5 @@ impl Drop for LinkHandler {
     /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
     fn drop(&mut self) {
         self.hub.close(self.conn, Closing::Lost);
-    }
-}
-
-fn closing(ending: Ending) -> Closing {
-    match ending {
-        Ending::Orderly | Ending::Departed => Closing::Left,
-        Ending::Abrupt => Closing::Lost,
     }
 }
