@@ -9,12 +9,14 @@ use crate::star::{self, Crowd, Crowds};
 use crate::summary::Summary;
 use crate::table::{number, spread};
 
-/// At least this many times less CPU time for each message than the socket.io server, judged with a negotiation's burst (an
-/// offer and its candidates) on the way in each pair. With a single message a bare relay that does nothing but read and
-/// write hardly gets there itself: the kernel's part is four fifths then, for everybody.
-const CPU_RATIOS: [(Subject, f64); 2] = [(Subject::Ws, 4.0), (Subject::SocketIo, 3.0)];
-/// The messages of a burst.
-const BURST: u32 = 8;
+/// At least this many times less CPU time for each message than the original, and the aim if it is another; in every
+/// closed loop, with one message on the way as with a negotiation's burst. The bare relay stands beside each verdict: with
+/// one message four fifths of the time are the kernel's, and what even the bare relay misses no server reaches.
+const CPU_RATIOS: [(Subject, Subject, f64, Option<f64>); 3] = [
+    (Subject::Baseline, Subject::Ws, 4.0, None),
+    (Subject::Baseline, Subject::SocketIo, 3.0, None),
+    (Subject::PeerServer, Subject::PeerJs, 3.0, Some(5.0)),
+];
 /// Messages that a core relays in a second.
 const MESSAGES_PER_CORE: f64 = 100_000.0;
 /// The longest 99th percentile, in milliseconds, up to this rate.
@@ -23,8 +25,6 @@ const P99: (f64, u32) = (5.0, 20_000);
 const MEMORY: (f64, f64) = (6.0, 4.0);
 /// Idle sockets for which memory is judged: with fewer, what a server takes once weighs too much.
 const IDLE_SOCKETS: usize = 5_000;
-/// At least this many times less CPU time for each message than PeerServer, and the aim; in every closed loop.
-const PEERJS_CPU: (f64, f64) = (3.0, 5.0);
 /// At most this share of PeerServer's memory for each idle connection.
 const PEERJS_MEMORY: f64 = 2.0 / 3.0;
 /// The longest 99th percentile of relaying, in milliseconds, while this many joined star peers are announced to each other.
@@ -41,14 +41,10 @@ pub(crate) fn judge(report: &Report) -> Vec<String> {
 
 fn judge_busy(measured: &Measured<Figures>) -> Vec<String> {
     let mut verdicts = Vec::new();
-    if matches!(measured.workload.load, Load::Closed { window } if window >= BURST) {
-        for (subject, times) in CPU_RATIOS {
-            verdicts.extend(cpu(measured, [Subject::Baseline, subject], times, None));
-        }
-    }
     if matches!(measured.workload.load, Load::Closed { .. }) {
-        let (times, aim) = PEERJS_CPU;
-        verdicts.extend(cpu(measured, [Subject::PeerServer, Subject::PeerJs], times, Some(aim)));
+        for (original, subject, times, aim) in CPU_RATIOS {
+            verdicts.extend(cpu(measured, [original, subject], times, aim));
+        }
     }
     for subject in [Subject::Ws, Subject::SocketIo] {
         match measured.workload.load {
