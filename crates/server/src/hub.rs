@@ -6,7 +6,6 @@
 //! Never call the hub while holding a lock that a [`Line`] takes.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Event, Output, Pace, Refusal, Stats};
+use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Event, Output, OwnKeys, Pace, Refusal, Stats};
 use switchboard_wire::PeerId;
 use switchboard_wire::directory::{self, Malformed, Name, Namespace, Secret};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
@@ -60,7 +59,7 @@ pub(crate) struct Hub {
 struct State {
     core: Core,
     /// Every connection that the core knows; without a line while its handshake is on the way.
-    lines: HashMap<ConnId, Option<Arc<dyn Line>>>,
+    lines: OwnKeys<ConnId, Option<Arc<dyn Line>>>,
     /// What the timer waits for.
     armed: Option<Instant>,
     /// Drops the oldest when a reader is too slow, so that sending never waits.
@@ -84,7 +83,7 @@ impl Hub {
     pub(crate) fn new(config: core::Config) -> Self {
         let events = broadcast::Sender::new(if config.events { EVENTS } else { 1 });
         let core = Core::new(config, StdRng::from_os_rng());
-        let state = State { core, lines: HashMap::new(), armed: None, events };
+        let state = State { core, lines: OwnKeys::default(), armed: None, events };
         Self { state: Mutex::new(state), sooner: Notify::new() }
     }
 

@@ -57,6 +57,9 @@ const SLOW_MEMORY: Duration = Duration::from_secs(10);
 /// write these: a few milliseconds for 25 KiB each.
 const DIGESTS_AT_ONCE: usize = 32;
 
+/// A map whose keys the core gave out itself: nobody outside can choose keys that collide, so a quick hash will do.
+pub type OwnKeys<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// Names one connection for as long as the core lives; never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(u64);
@@ -177,9 +180,9 @@ pub struct Core {
     rng: StdRng,
     next_conn: u64,
     draining: bool,
-    connections: HashMap<ConnId, Connection>,
+    connections: OwnKeys<ConnId, Connection>,
     addresses: Addresses,
-    peers: HashMap<PeerId, Peer>,
+    peers: OwnKeys<PeerId, Peer>,
     rooms: HashMap<RoomId, Room>,
     directory: Directory,
     meter: Meter,
@@ -197,9 +200,9 @@ impl Core {
             rng,
             next_conn: 0,
             draining: false,
-            connections: HashMap::new(),
+            connections: OwnKeys::default(),
             addresses: Addresses::default(),
-            peers: HashMap::new(),
+            peers: OwnKeys::default(),
             rooms: HashMap::new(),
             directory: Directory::default(),
             meter: Meter::default(),

@@ -18,7 +18,7 @@ use switchboard_wire::directory::{Malformed, Message, Name, Namespace, Refusal, 
 
 pub use config::{DirectoryConfig, NameLimits, WaitingLimits};
 
-use super::{ConnId, Core, Dialect, MALFORMED_COST, Output, Pace, Standing, Timer};
+use super::{ConnId, Core, Dialect, MALFORMED_COST, Output, OwnKeys, Pace, Standing, Timer};
 use announcing::Hearing;
 use roster::Roster;
 use waiting::{Loads, Queue};
@@ -29,7 +29,7 @@ const ANNOUNCED_COST: u32 = 3;
 /// Everything that is known about names.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    realms: HashMap<Namespace, Realm>,
+    realms: OwnKeys<Namespace, Realm>,
     /// The names in [`Namespace::Star`], for announcements.
     roster: Roster,
     /// How much waits, and from whom.

@@ -61,13 +61,16 @@ impl Core {
     /// socket of the same network address may that has ever joined on another.
     fn may_send_as(&self, conn: ConnId, namespace: Namespace, from: Option<&Name>) -> bool {
         let Some(from) = from else { return namespace == Namespace::Topics };
-        let Some(entry) = self.directory.entry(namespace, from) else { return false };
-        if entry.holders().contains(&conn) {
+        let Some(connection) = self.connections.get(&conn) else { return false };
+        if connection.holding.holds(namespace, from) {
             return true;
         }
-        let address = |conn: &ConnId| self.connections.get(conn).map(|connection| connection.address);
-        let here = address(&conn);
-        namespace == Namespace::Star && entry.holders().iter().any(|holder| address(holder) == here)
+        if namespace != Namespace::Star {
+            return false;
+        }
+        let is_here =
+            |holder: &ConnId| self.connections.get(holder).is_some_and(|holder| holder.address == connection.address);
+        self.directory.entry(namespace, from).is_some_and(|entry| entry.holders().iter().any(is_here))
     }
 
     fn send_to_absent(&mut self, conn: ConnId, send: Send<'_>, now: Instant) {
