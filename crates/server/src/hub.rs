@@ -258,6 +258,19 @@ impl Admission {
         *slot = Some(line);
         Ok(self.conn)
     }
+
+    /// Gives the connection the line of a socket. If the core has closed it meanwhile the client is told so, as all are that a
+    /// drain closes.
+    pub(crate) fn attach_or_tell(self, line: Arc<dyn Line>) -> ConnId {
+        let conn = self.conn;
+        if let Err(AlreadyClosed) = self.attach(Arc::clone(&line)) {
+            let code = GoodbyeCode::ShuttingDown;
+            let _ = line.deliver(&ServerMessage::goodbye(code, None), None);
+            let _ = line.close(code);
+            line.flush();
+        }
+        conn
+    }
 }
 
 impl Drop for Admission {

@@ -76,8 +76,8 @@ struct State {
     blocked: bool,
     /// Nothing more may be queued.
     ending: bool,
-    /// The socket is not closed before the client has answered.
-    held: bool,
+    /// Nothing more is expected of the client: the socket may be closed.
+    released: bool,
     shut: bool,
     broken: bool,
 }
@@ -100,24 +100,16 @@ impl Mailbox {
         state.append(write)
     }
 
-    /// Queues the last bytes, beyond the limit if need be, and closes the socket once all is written.
+    /// Queues the last bytes, beyond the limit if need be.
+    ///
+    /// The socket stays open until [`Self::release`], for the client's close frame (RFC 6455 §7.1.1): Firefox drops the last
+    /// messages and the close code of a socket that is closed before it could answer.
     pub(crate) fn finish(&self, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
-        self.end(false, write)
-    }
-
-    /// Like [`Self::finish`], but leaves the socket open until [`Self::release`], for the client's close frame: Firefox drops the
-    /// last messages of a socket that is closed before it could answer.
-    pub(crate) fn finish_and_hold(&self, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
-        self.end(true, write)
-    }
-
-    fn end(&self, held: bool, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
         let mut state = self.lock();
         if state.ending || state.broken {
             return Queued::Quiet;
         }
         state.ending = true;
-        state.held = held;
         let queued = state.append(write);
         drop(state);
         self.task.wake();
@@ -126,12 +118,13 @@ impl Mailbox {
 
     /// Whether the socket waits for the client's answer to the last message.
     pub(crate) fn is_held(&self) -> bool {
-        self.lock().held
+        let state = self.lock();
+        state.ending && !state.released
     }
 
-    /// Closes the socket that was held, once all is written.
+    /// Closes the socket after [`Self::finish`], once all is written.
     pub(crate) fn release(&self) {
-        self.lock().held = false;
+        self.lock().released = true;
         self.flush();
     }
 
@@ -323,7 +316,7 @@ impl State {
 
     /// Whether the socket is to be closed when nothing is left to write.
     fn is_closing(&self) -> bool {
-        self.ending && !self.held
+        self.ending && self.released
     }
 
     fn waiting(&self) -> Progress {
@@ -406,6 +399,7 @@ mod tests {
         assert!(mailbox.lock().pending.len() <= 1000);
         // The last words find room, and everything arrives before the end.
         let _ = mailbox.finish(|out| out.extend_from_slice(b"bye"));
+        mailbox.release();
         assert_eq!(put(&mailbox, b"late"), Queued::Quiet);
         let drain = async {
             let mut read = Vec::new();
@@ -424,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn a_held_socket_stays_open_until_it_is_released() {
         let (mailbox, _reading, mut client) = pair(100).await;
-        assert_eq!(mailbox.finish_and_hold(|out| out.extend_from_slice(b"bye")), Queued::First);
+        assert_eq!(mailbox.finish(|out| out.extend_from_slice(b"bye")), Queued::First);
         mailbox.flush();
         let mut read = [0; 3];
         client.read_exact(&mut read).await.expect("read");
@@ -474,6 +468,7 @@ mod tests {
         assert_eq!(put(&mailbox, &[2; 40]), Queued::Quiet);
         assert_eq!(put(&mailbox, &[3; 1]), Queued::Overflow, "the stream took nothing yet");
         let _ = mailbox.finish(|out| out.extend_from_slice(b"bye"));
+        mailbox.release();
         let read = async {
             let mut read = Vec::new();
             client.read_to_end(&mut read).await.expect("read");

@@ -18,8 +18,8 @@ use crate::websocket::connection::{Connection, Handler};
 use crate::websocket::handshake::{self, Accepted, Refused};
 use crate::websocket::stream::Stream;
 
-/// What a dialect makes of a socket; nothing if the core has given the connection up meanwhile.
-pub(super) type Start<H> = fn(Stream, Vec<u8>, Admission, Arc<Shared>) -> Option<Connection<H>>;
+/// What a dialect makes of a socket.
+pub(super) type Start<H> = fn(Stream, Vec<u8>, Admission, Arc<Shared>) -> Connection<H>;
 
 /// Answers a request for a WebSocket that stands for one connection of the core: opens it, or says in HTTP why not.
 pub(super) async fn open<H: Handler + 'static>(
@@ -45,12 +45,7 @@ pub(super) async fn open<H: Handler + 'static>(
         Err(refusal) => return refuse_client(refusal),
     };
     switch(Request::from_parts(parts, body), accepted, move |stream, early| {
-        let connection = start(stream, early, admission, shared);
-        async move {
-            if let Some(connection) = connection {
-                connection.run().await;
-            }
-        }
+        start(stream, early, admission, shared).run()
     })
 }
 

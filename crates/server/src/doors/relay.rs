@@ -40,20 +40,15 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Response {
     opening::open(shared, request, Dialect::Relay, |shared| &shared.relay_origins, start).await
 }
 
-fn start(
-    stream: Stream,
-    early: Vec<u8>,
-    admission: Admission,
-    shared: Arc<Shared>,
-) -> Option<Connection<RelayHandler>> {
+fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<RelayHandler> {
     let (traffic, limits) = (&shared.metrics.relay, &shared.config.limits);
     let (reading, writing) = stream.into_split();
     let line = Arc::new(RelayLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
-    let conn = admission.attach(line.clone()).ok()?;
+    let conn = admission.attach_or_tell(line.clone());
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
     let handler = RelayHandler { hub: Arc::clone(&shared.hub), conn, line };
-    Some(Connection::new(handler, Socket { reading, early }, options))
+    Connection::new(handler, Socket { reading, early }, options)
 }
 
 /// The way to a client.

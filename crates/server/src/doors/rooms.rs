@@ -32,25 +32,16 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
     opening::open(shared, request, Dialect::Switchboard, |shared| &shared.origins, start).await
 }
 
-fn start(
-    stream: Stream,
-    early: Vec<u8>,
-    admission: Admission,
-    shared: Arc<Shared>,
-) -> Option<Connection<RoomsHandler>> {
+fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<RoomsHandler> {
     let traffic = &shared.metrics.rooms;
     let limits = &shared.config.limits;
     let (reading, writing) = stream.into_split();
     let line = Arc::new(RoomsLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
     let hub = Arc::clone(&shared.hub);
-    let Ok(conn) = admission.attach(line.clone()) else {
-        let _ = line.say_goodbye(GoodbyeCode::ShuttingDown);
-        line.flush();
-        return None;
-    };
+    let conn = admission.attach_or_tell(line.clone());
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
-    Some(Connection::new(RoomsHandler { hub, conn, line }, Socket { reading, early }, options))
+    Connection::new(RoomsHandler { hub, conn, line }, Socket { reading, early }, options)
 }
 
 /// The way to a client of the rooms protocol.

@@ -151,7 +151,7 @@ enum Phase {
     Open,
     /// Sent too much; reads on at the time.
     Paced(Instant),
-    /// Ends; what comes is discarded until the client closes or the time is up.
+    /// Ends; what comes is only searched for the client's close frame, until it closes or the time is up.
     Ending(Instant),
 }
 
@@ -195,7 +195,10 @@ impl<H: Handler> Connection<H> {
             if deadline < alarm.deadline().into_std() {
                 alarm.as_mut().reset(deadline.into());
             }
-            ready!(alarm.as_mut().poll(cx));
+            // Beside a client that sends without a pause the alarm does not ring: reading takes all that a task may do in one go.
+            if alarm.as_mut().poll(cx).is_pending() && deadline > Instant::now() {
+                return Poll::Pending;
+            }
             if self.on_alarm(Instant::now()).is_ready() {
                 return Poll::Ready(());
             }
@@ -250,9 +253,6 @@ impl<H: Handler> Connection<H> {
 
     /// Acts on the whole frames in `bytes` and keeps the rest.
     fn act_on(&mut self, mut bytes: &mut [u8], now: Instant) {
-        if matches!(self.phase, Phase::Ending(_)) {
-            return self.look_for_close(bytes);
-        }
         let mut ping = None;
         while matches!(self.phase, Phase::Open) {
             let frame = match self.decoder.decode(bytes) {
@@ -278,19 +278,20 @@ impl<H: Handler> Connection<H> {
             match self.handler.on_message(message, now) {
                 Next::ReadOn => {}
                 Next::Pause(at) => self.phase = Phase::Paced(at),
-                Next::End => return self.end(now),
+                Next::End => self.end(now),
             }
             bytes = &mut bytes[consumed..];
         }
-        if !matches!(self.phase, Phase::Ending(_)) {
-            self.unread.extend_from_slice(bytes);
-            if let Some(pong) = ping {
-                self.send_control(Opcode::Pong, pong.payload());
-            }
+        if matches!(self.phase, Phase::Ending(_)) {
+            return self.look_for_close(bytes);
+        }
+        self.unread.extend_from_slice(bytes);
+        if let Some(pong) = ping {
+            self.send_control(Opcode::Pong, pong.payload());
         }
     }
 
-    /// Lets a socket go that was held for the client's close frame; what else comes after the end is discarded.
+    /// Lets a socket go that is held for the client's close frame; what else comes after the end is discarded.
     fn look_for_close(&mut self, mut bytes: &mut [u8]) {
         let mailbox = self.handler.mailbox();
         while mailbox.is_held() {
@@ -311,18 +312,20 @@ impl<H: Handler> Connection<H> {
         self.close(code.unwrap_or(1000), "", now);
     }
 
+    /// Nothing that comes after can be understood, also not a close frame.
     fn on_violation(&mut self, violation: Violation, now: Instant) {
         tracing::debug!(%violation, "a client broke the framing");
         self.client_ended(Ending::Abrupt);
         self.close(violation.close_code(), &violation.to_string(), now);
     }
 
+    /// Closes without waiting for a close frame.
     fn close(&mut self, code: u16, reason: &str, now: Instant) {
         self.end(now);
         let mailbox = self.handler.mailbox();
-        if mailbox.finish(|out| frame::encode_close(code, reason, out)) == Queued::First {
-            mailbox.flush();
-        }
+        // Does nothing where the handler had its last word already.
+        let _ = mailbox.finish(|out| frame::encode_close(code, reason, out));
+        mailbox.release();
     }
 
     /// A ping or pong that finds no room is dropped: who does not read what waits will not read it either.
@@ -336,7 +339,9 @@ impl<H: Handler> Connection<H> {
     fn end(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Ending(_)) {
             self.phase = Phase::Ending(now + LINGER);
-            self.unread = Vec::new();
+            // Of a client that was paced the close frame may be there already; and frames are read on from where they begin.
+            let mut unread = mem::take(&mut self.unread);
+            self.look_for_close(&mut unread);
         }
     }
 

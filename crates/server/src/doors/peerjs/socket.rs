@@ -73,10 +73,7 @@ pub(super) async fn open(shared: Arc<Shared>, request: Request) -> Response {
     switch(Request::from_parts(parts, body), accepted, move |stream, early| {
         let socket = Opened { stream, early, shared };
         let door: Door = match admitted {
-            Ok((ticket, admission)) => match socket.start(ticket, admission) {
-                Some(connection) => Box::pin(connection.run()),
-                None => Box::pin(std::future::ready(())),
-            },
+            Ok((ticket, admission)) => Box::pin(socket.start(ticket, admission).run()),
             Err(denied) => Box::pin(socket.deny(&denied).run()),
         };
         door
@@ -123,8 +120,8 @@ struct Opened {
 }
 
 impl Opened {
-    /// Asks for the id; nothing to run if the core has given the connection up meanwhile.
-    fn start(self, ticket: Ticket, admission: Admission) -> Option<Connection<PeerJsHandler>> {
+    /// Asks for the id.
+    fn start(self, ticket: Ticket, admission: Admission) -> Connection<PeerJsHandler> {
         let Self { stream, early, shared } = self;
         let Ticket { namespace, name, secret } = ticket;
         let traffic = &shared.metrics.peerjs;
@@ -132,11 +129,7 @@ impl Opened {
         let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
         let line = Arc::new(PeerJsLine { mailbox, name: name.clone(), probed: AtomicBool::new(false) });
         let hub = Arc::clone(&shared.hub);
-        let Ok(conn) = admission.attach(line.clone()) else {
-            let _ = line.close(GoodbyeCode::ShuttingDown);
-            line.flush();
-            return None;
-        };
+        let conn = admission.attach_or_tell(line.clone());
         let claim = directory::Request::Claim { namespace, name, claim: Claim::Exclusive { secret } };
         // Nothing can be too fast yet.
         let _ = hub.directory(conn, Ok(claim), Instant::now());
@@ -146,11 +139,9 @@ impl Opened {
             heartbeat: Some(heartbeat(&shared.config.limits, shared.config.peerjs.alive_timeout)),
             traffic: Arc::clone(traffic),
         };
-        Some(Connection::new(
-            PeerJsHandler { hub, conn, namespace, line, correspondents: Correspondents::default() },
-            Socket { reading, early },
-            options,
-        ))
+        let correspondents = Correspondents::default();
+        let handler = PeerJsHandler { hub, conn, namespace, line, correspondents };
+        Connection::new(handler, Socket { reading, early }, options)
     }
 
     /// Says why not, and ends.
@@ -254,12 +245,12 @@ impl PeerJsLine {
     }
 }
 
-/// Says it even if there is no room, and closes without a code and after the client, as the original does.
+/// Says it even if there is no room, and closes without a code, as the original does.
 fn finish_with(mailbox: &Mailbox, notice: Notice<'_>) -> Queued {
     with_json(
         |json| notice.write_json(json),
         |json| {
-            mailbox.finish_and_hold(|out| {
+            mailbox.finish(|out| {
                 frame::encode(Opcode::Text, json, out);
                 frame::encode(Opcode::Close, b"", out);
             })

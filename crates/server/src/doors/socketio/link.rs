@@ -36,12 +36,7 @@ pub(super) fn start(
     admission: Admission,
     shared: &Shared,
 ) -> impl Future<Output = ()> + use<> {
-    let connection = connect(stream, protocol, scope, admission, shared);
-    async move {
-        if let Some(connection) = connection {
-            connection.run().await;
-        }
-    }
+    connect(stream, protocol, scope, admission, shared).run()
 }
 
 fn connect(
@@ -50,13 +45,12 @@ fn connect(
     scope: Scope,
     admission: Admission,
     shared: &Shared,
-) -> Option<Connection<LinkHandler>> {
+) -> Connection<LinkHandler> {
     let traffic = &shared.metrics.socketio;
     let (reading, writing) = stream.into_split();
     let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
     let line = Arc::new(LinkLine { mailbox, protocol });
-    // Closed meanwhile: the socket is dropped, and the client comes back.
-    let conn = admission.attach(line.clone()).ok()?;
+    let conn = admission.attach_or_tell(line.clone());
     let now = Instant::now();
     let (link, opening) = Link::open(protocol, super::random_sid(), now);
     let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link, scope };
@@ -69,7 +63,7 @@ fn connect(
         }
     }
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
-    Some(Connection::new(handler, Socket { reading, early }, options))
+    Connection::new(handler, Socket { reading, early }, options)
 }
 
 /// Queues a message as the frames of a WebSocket session.
