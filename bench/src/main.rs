@@ -1,5 +1,5 @@
-//! Load generators that compare Switchboard with the servers that it replaces. `docs/benchmarks.md` describes the
-//! method and keeps the last figures.
+//! Load generators that compare Switchboard with the servers that it replaces. `docs/benchmarks.md` leads to the pages that
+//! describe the methods and keep the last figures.
 
 mod alarm;
 mod client;

@@ -19,6 +19,8 @@ pub(crate) enum Action {
     Serve(Sources),
     /// Print a configuration.
     Config(Sources, Print),
+    /// Write the reference of all settings into a folder.
+    Reference(PathBuf),
     /// Say whether the configuration is valid.
     CheckConfig(Sources),
     /// Print TURN credentials.
@@ -45,8 +47,6 @@ pub(crate) enum Print {
     WithSecrets,
     /// The defaults.
     Default,
-    /// The reference page.
-    Reference,
 }
 
 /// Reads a command line. Prints help or a usage error and ends the process where that is the answer.
@@ -55,7 +55,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Action {
     match matches.subcommand() {
         None => Action::Serve(sources(&matches)),
         Some(("serve", matches)) => Action::Serve(sources(matches)),
-        Some(("config", matches)) => Action::Config(sources(matches), print(matches)),
+        Some(("config", matches)) => match matches.get_one::<String>("reference") {
+            Some(folder) => Action::Reference(folder.into()),
+            None => Action::Config(sources(matches), print(matches)),
+        },
         Some(("check-config", matches)) => Action::CheckConfig(sources(matches)),
         Some(("credentials", matches)) => Action::Credentials(sources(matches), credentials_request(matches)),
         Some(("doctor", matches)) => Action::Doctor(order(matches)),
@@ -90,7 +93,7 @@ pub(crate) fn command() -> Command {
             Command::new("config")
                 .about("Prints the configuration in effect, as a commented file that can be loaded")
                 .arg(toggle("default", "Print the defaults instead").exclusive(true))
-                .arg(toggle("reference", "Print the reference page instead").exclusive(true).hide(true))
+                .arg(option("reference", "FOLDER", "Write the reference's pages instead").exclusive(true).hide(true))
                 .arg(toggle("show-secrets", "Print secrets instead of ***"))
                 .args(settings()),
         )
@@ -178,7 +181,7 @@ fn settings() -> Vec<Arg> {
 
 /// The flag of one setting.
 fn setting(key: &'static Key) -> Option<Arg> {
-    let help = format!("{} [env: {}]", first_sentence(key), key.env());
+    let help = format!("{} [env: {}]", key.summary().replace('`', ""), key.env());
     match key.flag {
         Flag::None => None,
         Flag::Off(flag) => Some(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(format!("No {help}"))),
@@ -189,12 +192,6 @@ fn setting(key: &'static Key) -> Option<Arg> {
     }
 }
 
-/// What a setting's documentation says first.
-fn first_sentence(key: &Key) -> String {
-    let text = key.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-    text.split_once(". ").map_or(text.trim_end_matches('.'), |(sentence, _)| sentence).replace('`', "")
-}
-
 fn credentials_request(matches: &ArgMatches) -> credentials::Request {
     let text = |name| matches.get_one::<String>(name).cloned();
     let (user, lifetime, host) = (text("user"), text("lifetime"), text("host"));
@@ -202,11 +199,10 @@ fn credentials_request(matches: &ArgMatches) -> credentials::Request {
 }
 
 fn print(matches: &ArgMatches) -> Print {
-    match (matches.get_flag("default"), matches.get_flag("reference"), matches.get_flag("show-secrets")) {
-        (true, _, _) => Print::Default,
-        (_, true, _) => Print::Reference,
-        (_, _, true) => Print::WithSecrets,
-        (false, false, false) => Print::Effective,
+    match (matches.get_flag("default"), matches.get_flag("show-secrets")) {
+        (true, _) => Print::Default,
+        (false, true) => Print::WithSecrets,
+        (false, false) => Print::Effective,
     }
 }
 

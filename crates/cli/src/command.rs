@@ -36,6 +36,9 @@ fn act(action: Action) -> anyhow::Result<()> {
     match action {
         Action::Serve(sources) => crate::run::serve(sources),
         Action::Config(sources, what) => print(&configuration(&sources, what)?),
+        Action::Reference(folder) => {
+            config::write_reference(&folder).with_context(|| format!("cannot write to {}", folder.display()))
+        }
         Action::CheckConfig(sources) => check(&sources),
         Action::Credentials(sources, request) => print(&credentials::credentials(&sources, &request)?),
         Action::Doctor(order) => doctor::doctor(&order),
@@ -57,7 +60,6 @@ fn act(action: Action) -> anyhow::Result<()> {
 fn configuration(sources: &Sources, what: Print) -> Result<String, Invalid> {
     Ok(match what {
         Print::Default => Settings::default().to_toml(Secrets::Hide),
-        Print::Reference => config::reference(),
         Print::Effective => Settings::load(sources)?.to_toml(Secrets::Hide),
         Print::WithSecrets => Settings::load(sources)?.to_toml(Secrets::Show),
     })

@@ -66,10 +66,24 @@ pub(crate) struct Section {
     pub(crate) about: &'static [&'static str],
 }
 
+impl Section {
+    /// Its settings, in the order in which they are declared.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        let name = self.name;
+        super::raw::KEYS.iter().filter(move |key| key.section == name)
+    }
+}
+
 /// What every environment variable of ours begins with.
 pub(crate) const ENV_PREFIX: &str = "SWITCHBOARD_";
 
 impl Key {
+    /// Returns what its documentation says first, without the full stop.
+    pub(crate) fn summary(&self) -> String {
+        let text = self.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        text.split_once(". ").map_or(text.trim_end_matches('.'), |(sentence, _)| sentence).to_owned()
+    }
+
     /// Returns the name with its table, as in `limits.rooms`.
     pub(crate) fn path(&self) -> String {
         if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }

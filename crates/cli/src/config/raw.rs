@@ -1,7 +1,7 @@
 //! The list of settings: names, documentation, types with their ranges, flags and defaults.
 //!
 //! The doc comments are the operator's documentation: they become the comments of `switchboard config`, the help of the
-//! flags (their first sentence) and `docs/config.md`.
+//! flags (their first sentence) and the pages of `docs/config.md`.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
