@@ -11,11 +11,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
 use switchboard_signalling::core::{self, IceSource};
 
+mod matchbox;
 mod peerjs;
 mod relay;
 mod star;
 mod turn;
 
+pub use matchbox::MatchboxConfig;
 pub use peerjs::{DEFAULT_PEERJS_KEY, InvalidMountPath, MountPath, PEERJS_KEYS, PeerJsConfig, is_peerjs_key};
 pub use relay::RelayConfig;
 pub use star::StarConfig;
@@ -55,6 +57,8 @@ pub struct Config {
     pub star: StarConfig,
     /// Topics, for Trystero's clients.
     pub relay: RelayConfig,
+    /// The door for matchbox.
+    pub matchbox: MatchboxConfig,
     /// How much of everything.
     pub limits: Limits,
     /// How long [`Server::shutdown`](crate::Server::shutdown) waits for clients to take their leave. Default: 10 s,
@@ -215,6 +219,7 @@ impl Default for Config {
             peerjs: PeerJsConfig::default(),
             star: StarConfig::default(),
             relay: RelayConfig::default(),
+            matchbox: MatchboxConfig::default(),
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
         }

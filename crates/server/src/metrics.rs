@@ -58,6 +58,8 @@ pub(crate) struct Metrics {
     pub(crate) peerjs: Arc<Traffic>,
     /// WebSockets of the relay.
     pub(crate) relay: Arc<Traffic>,
+    /// WebSockets of matchbox.
+    pub(crate) matchbox: Arc<Traffic>,
     pub(crate) refusals: Refusals,
 }
 
@@ -133,6 +135,7 @@ impl Collector for Source {
             ("socketio", &self.metrics.socketio),
             ("peerjs", &self.metrics.peerjs),
             ("relay", &self.metrics.relay),
+            ("matchbox", &self.metrics.matchbox),
         ];
         let read = doors.map(|(door, traffic)| (door, traffic.bytes_in.load(Relaxed)));
         counters(encoder, "switchboard_read_bytes", "Bytes read from clients", &labelled("door", read))?;

@@ -39,23 +39,30 @@ pub(crate) fn doors(_config: &Config) -> Router<Arc<Shared>> {
 pub(crate) fn embedded(config: &Config) -> Router<Arc<Shared>> {
     let peerjs = config.peerjs.paths.iter().map(MountPath::as_str).flat_map(doors::peerjs::patterns);
     let relay = config.relay.paths.iter().map(|path| path.as_str().to_owned());
+    let matchbox = config.matchbox.paths.iter().map(MountPath::as_str).flat_map(doors::matchbox::patterns);
     // Several paths may lead to the same place.
-    let chosen: BTreeSet<String> = peerjs.chain(relay).collect();
+    let chosen: BTreeSet<String> = peerjs.chain(relay).chain(matchbox).collect();
     chosen.iter().fold(doors(config), |routes, path| routes.route(path, any(elsewhere)))
 }
 
 /// Paths that the operator chose, and files.
 async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_upgrade = handshake::is_upgrade(request.headers());
-    let path = request.uri().path();
+    let path = request.uri().path().to_owned();
     // The page stays where it is.
-    if doors::relay::is_at(&shared.config.relay, path) && (is_upgrade || path != "/") {
+    if doors::relay::is_at(&shared.config.relay, &path) && (is_upgrade || path != "/") {
         return doors::relay::open(shared, request).await;
     }
-    match doors::peerjs::find(&shared.config.peerjs, path, is_upgrade) {
-        Some(target) => doors::peerjs::open(shared, target, request).await,
-        None => assets::serve(State(shared), request).await,
+    if let Some(room) = doors::matchbox::find(&shared.config.matchbox, &path) {
+        return doors::matchbox::open(shared, room, request).await;
     }
+    if let Some(target) = doors::peerjs::find(&shared.config.peerjs, &path, is_upgrade) {
+        return doors::peerjs::open(shared, target, request).await;
+    }
+    if is_upgrade && let Some(room) = doors::matchbox::find_at_root(&shared.config.matchbox, &path) {
+        return doors::matchbox::open(shared, room, request).await;
+    }
+    assets::serve(State(shared), request).await
 }
 
 /// What the operator can reach.

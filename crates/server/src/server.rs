@@ -117,6 +117,8 @@ pub(crate) struct Shared {
     pub(crate) star_origins: OriginPolicy,
     /// Which pages may use the relay of topics.
     pub(crate) relay_origins: OriginPolicy,
+    /// Which pages may use matchbox.
+    pub(crate) matchbox_origins: OriginPolicy,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Registry,
     pub(crate) sessions: Arc<Sessions>,
@@ -145,6 +147,7 @@ impl Shared {
             ice,
             ice_gate: Gate::new(&config.turn.api_tokens),
             relay_origins: OriginPolicy::new(&config.relay.origins, config.public_url.as_deref())?,
+            matchbox_origins: OriginPolicy::new(&config.matchbox.origins, config.public_url.as_deref())?,
             peerjs: PeerJs::new(&config.peerjs, config.public_url.as_deref())?,
             metrics,
             sessions: Arc::default(),

@@ -345,6 +345,11 @@ async fn the_host_decides_in_every_dialect_who_is_let_in() {
     admitted.expect("OPEN").await;
     let refused = RoomsClient::open(&format!("ws://{base}/relay"), &[]).await.expect_err("no pass");
     assert_eq!(sentence(&refused), "Relay from 127.0.0.1 needs a pass.\n");
+    let matchbox = format!("ws://{base}/matchbox/lobby");
+    let refused = RoomsClient::open(&matchbox, &[]).await.expect_err("no pass");
+    assert_eq!(sentence(&refused), "Matchbox from 127.0.0.1 needs a pass.\n");
+    let mut admitted = RoomsClient::open(&format!("{matchbox}?pass=open-sesame"), &[]).await.expect("a socket");
+    assert!(admitted.next().await["IdAssigned"].is_string());
 }
 
 async fn next(events: &mut Events) -> Event {

@@ -12,6 +12,7 @@ mod config;
 mod directory;
 mod event;
 mod greeting;
+mod groups;
 mod ice;
 mod membership;
 mod pace;
@@ -171,6 +172,8 @@ enum Standing {
 struct Room {
     /// In the order they came.
     members: Vec<PeerId>,
+    /// Under which id it gathers members, until it is complete; none if it is no group.
+    gathers: Option<RoomId>,
 }
 
 /// The signalling core.
@@ -184,6 +187,8 @@ pub struct Core {
     addresses: Addresses,
     peers: OwnKeys<PeerId, Peer>,
     rooms: HashMap<RoomId, Room>,
+    /// The groups that are not complete, by the id under which they gather; each is among `rooms`.
+    gathering: HashMap<RoomId, RoomId>,
     directory: Directory,
     meter: Meter,
     timers: Timers,
@@ -204,6 +209,7 @@ impl Core {
             addresses: Addresses::default(),
             peers: OwnKeys::default(),
             rooms: HashMap::new(),
+            gathering: HashMap::new(),
             directory: Directory::default(),
             meter: Meter::default(),
             timers: Timers::default(),
@@ -296,7 +302,11 @@ impl Core {
                     }
                     Request::Ping => self.send(conn, ServerMessage::Pong, reference),
                     Request::Bye => self.dismiss(conn, GoodbyeCode::Bye, None),
-                    Request::Join { .. } | Request::Leave { .. } | Request::Signal { .. } | Request::Rename { .. } => {
+                    Request::Join { .. }
+                    | Request::JoinGroup { .. }
+                    | Request::Leave { .. }
+                    | Request::Signal { .. }
+                    | Request::Rename { .. } => {
                         let message = "Say hello first: {\"type\":\"hello\",\"v\":1}.";
                         self.refuse(conn, ErrorCode::HelloFirst, message, reference);
                     }
@@ -309,7 +319,14 @@ impl Core {
                 let message = "This socket has said hello already; open another one to be another peer.";
                 self.refuse(conn, ErrorCode::AlreadyGreeted, message, reference);
             }
-            Request::Join { room, if_missing } => self.join(conn, peer, (room, if_missing), reference, now),
+            Request::Join { room, if_missing } => {
+                let entered = self.enter(peer, room, if_missing);
+                self.answer_join(conn, peer, entered, reference, now);
+            }
+            Request::JoinGroup { room, size } => {
+                let entered = self.enter_group(peer, room, size);
+                self.answer_join(conn, peer, entered, reference, now);
+            }
             Request::Leave { room } => self.leave(conn, peer, &room, reference),
             Request::Signal { kind, to, data } => self.relay(conn, peer, kind, to, data, reference),
             Request::Rename { name } => self.rename(conn, peer, name, reference),
@@ -328,8 +345,8 @@ impl Core {
         match (closing, connection.dialect) {
             (Closing::Left, _) => self.depart(peer, LeaveReason::Left),
             (Closing::Removed, _) => self.depart(peer, LeaveReason::Removed),
-            // The rooms sample has no way back: a new socket is a new user.
-            (Closing::Lost, Dialect::SocketIo | Dialect::PeerJs | Dialect::Relay) => {
+            // The rooms sample and matchbox have no way back: a new socket is a new user.
+            (Closing::Lost, Dialect::SocketIo | Dialect::PeerJs | Dialect::Relay | Dialect::Matchbox) => {
                 self.depart(peer, LeaveReason::Lost);
             }
             (Closing::Lost, Dialect::Switchboard) => self.hold_place(peer, now),
@@ -384,6 +401,7 @@ impl Core {
         }
         self.peers.clear();
         self.rooms.clear();
+        self.gathering.clear();
         self.timers.clear();
     }
 

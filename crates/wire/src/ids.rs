@@ -43,6 +43,15 @@ impl PeerId {
         Self(id)
     }
 
+    /// The 15 bytes that the id was made of.
+    pub fn to_bytes(self) -> [u8; 15] {
+        let mut bytes = [0; 15];
+        // 20 base64 characters are exactly 15 bytes, and every constructor admits nothing else.
+        let written = URL_SAFE_NO_PAD.decode_slice(self.0, &mut bytes);
+        debug_assert_eq!(written.ok(), Some(bytes.len()));
+        bytes
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         // Every constructor admits ASCII only.
@@ -122,6 +131,8 @@ impl fmt::Debug for PeerKey {
 }
 
 /// Names a room: 4 to 64 characters of `A–Z a–z 0–9 _ -`. Whoever knows it can enter.
+///
+/// The rooms of matchbox, whose names have other rules, are written with a colon, which no client of another dialect can say.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct RoomId(Arc<str>);
@@ -136,6 +147,20 @@ impl RoomId {
     pub fn from_random(bytes: [u8; ROOM_ID_GENERATED]) -> Self {
         let id: String = bytes.iter().map(|byte| char::from(URL_SAFE[usize::from(byte & 63)])).collect();
         Self(id.into())
+    }
+
+    /// The room of matchbox that has this name, or under which groups of so many gather.
+    pub(crate) fn of_matchbox(name: &str, size: Option<usize>) -> Self {
+        let id = match size {
+            Some(size) => format!("matchbox:{size}:{name}"),
+            None => format!("matchbox::{name}"),
+        };
+        Self(id.into())
+    }
+
+    /// One of the groups that gather under this id, told apart by random bytes, of which six bits each are used.
+    pub fn to_group(&self, bytes: [u8; ROOM_ID_GENERATED]) -> Self {
+        Self(format!("{self}#{}", Self::from_random(bytes)).into())
     }
 
     /// The id as text.
@@ -197,6 +222,7 @@ mod tests {
         fn peer_ids_survive_text(bytes: [u8; 15]) {
             let id = PeerId::from_random(bytes);
             prop_assert_eq!(id.as_str().parse(), Ok(id));
+            prop_assert_eq!(id.to_bytes(), bytes);
         }
 
         #[test]

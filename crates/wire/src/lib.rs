@@ -6,6 +6,7 @@
 pub mod directory;
 pub mod ids;
 pub mod limits;
+pub mod matchbox;
 pub mod peerjs;
 pub mod relay;
 pub mod rooms;

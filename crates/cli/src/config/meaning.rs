@@ -4,7 +4,9 @@ mod peerjs;
 mod turn;
 
 use switchboard_server::Config;
-use switchboard_server::config::{AdminListen, IceServer, Limits, Origins, Rate, RelayConfig, StarConfig};
+use switchboard_server::config::{
+    AdminListen, IceServer, Limits, MatchboxConfig, Origins, Rate, RelayConfig, StarConfig,
+};
 
 use super::Settings;
 use super::ice::{Credential, IceEntry};
@@ -20,7 +22,7 @@ impl Settings {
     /// # Errors
     /// Every setting that is well-formed and makes no sense.
     pub(crate) fn meaning(&self) -> Result<Config, Invalid> {
-        let Raw { main, limits, star, relay, peerjs: _, turn: _, log: _ } = &self.raw;
+        let Raw { main, limits, star, relay, matchbox, peerjs: _, turn: _, log: _ } = &self.raw;
         let mut problems = Vec::new();
         if main.listen.is_empty() {
             problems.push(self.problem("listen", "must name at least one address", "listen = [\"[::]:3000\"]"));
@@ -50,6 +52,7 @@ impl Settings {
             peerjs,
             star: self::star(star),
             relay: self::relay(relay),
+            matchbox: self::matchbox(matchbox),
             limits: self::limits(limits),
             drain_timeout: main.drain_timeout.0,
         };
@@ -124,6 +127,10 @@ fn relay(raw: &raw::Relay) -> RelayConfig {
         topics_per_client: index(raw.topics_per_client),
         subscribers: index(raw.subscribers),
     }
+}
+
+fn matchbox(raw: &raw::Matchbox) -> MatchboxConfig {
+    MatchboxConfig { paths: raw.paths.iter().map(|path| path.0.clone()).collect(), origins: origins(&raw.origins) }
 }
 
 /// A burst below one second's messages would undercut the rate that was allowed.

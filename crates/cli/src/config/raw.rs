@@ -240,6 +240,16 @@ settings! {
         subscribers: Count<1, 10_000> = |server| size(server.relay.subscribers);
     }
 
+    /// Rooms for clients of matchbox (see protocol/matchbox.md). How many, and how large, is in `limits`.
+    struct Matchbox as matchbox, "matchbox" {
+        /// Where it is: the name of the room is the next part of the path. `"/"` leaves the page and everything else where it is. An
+        /// empty list is nowhere.
+        paths (flag "matchbox-path"): Vec<Mount> = |server| server.matchbox.paths.iter().cloned().map(Mount).collect();
+
+        /// Which pages may use it: a list of origins, or `"*"` for all.
+        origins: Vec<PageOrigin> = |server| page_origins(&server.matchbox.origins);
+    }
+
     /// What is logged, to standard error. Messages of peers, session descriptions and credentials never are.
     struct Log as log, "log" {
         /// The shape of log lines: `auto` is text on a terminal and JSON elsewhere.

@@ -18,16 +18,15 @@ use crate::websocket::connection::{Connection, Handler};
 use crate::websocket::handshake::{self, Accepted, Refused};
 use crate::websocket::stream::Stream;
 
-/// What a dialect makes of a socket.
-pub(super) type Start<H> = fn(Stream, Vec<u8>, Admission, Arc<Shared>) -> Connection<H>;
-
 /// Answers a request for a WebSocket that stands for one connection of the core: opens it, or says in HTTP why not.
+///
+/// `start` says what the dialect makes of the socket.
 pub(super) async fn open<H: Handler + 'static>(
     shared: Arc<Shared>,
     request: Request,
     dialect: Dialect,
     origins: fn(&Shared) -> &OriginPolicy,
-    start: Start<H>,
+    start: impl FnOnce(Stream, Vec<u8>, Admission, Arc<Shared>) -> Connection<H> + Send + 'static,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let accepted = match handshake::accept(&parts, origins(&shared)) {

@@ -88,7 +88,7 @@ impl Default for Config {
 impl Config {
     pub(super) fn greeting_timeout(&self, dialect: Dialect) -> Duration {
         match dialect {
-            Dialect::Switchboard | Dialect::PeerJs | Dialect::Relay => self.greeting_timeout,
+            Dialect::Switchboard | Dialect::PeerJs | Dialect::Relay | Dialect::Matchbox => self.greeting_timeout,
             Dialect::SocketIo => self.socketio_greeting_timeout,
         }
     }

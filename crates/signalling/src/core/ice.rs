@@ -133,12 +133,12 @@ impl Core {
         matches!(peer.link, Link::Connected(_)).then_some(id)
     }
 
-    /// What the peer behind the connection may use. Socket.IO has no message for it.
+    /// What the peer behind the connection may use. Socket.IO and matchbox have no message for it.
     pub(super) fn grant_ice(&self, conn: ConnId, peer: PeerId, room: Option<&RoomId>) -> IceGrant {
         let Some(connection) = self.connections.get(&conn) else { return IceGrant::default() };
         match connection.dialect {
             Dialect::Switchboard => self.config.ice.grant(IceRequest { peer, room, host: connection.host.as_ref() }),
-            Dialect::SocketIo | Dialect::PeerJs | Dialect::Relay => IceGrant::default(),
+            Dialect::SocketIo | Dialect::PeerJs | Dialect::Relay | Dialect::Matchbox => IceGrant::default(),
         }
     }
 

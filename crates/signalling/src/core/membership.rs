@@ -9,23 +9,26 @@ use super::ice::IceGrant;
 use super::peer::Link;
 use super::{ConnId, Core, Output, Timer};
 
+/// Which room somebody entered, and whether it was made for that.
+pub(super) type Entered = Result<(RoomId, bool), NoEntry>;
+
 /// Why somebody cannot enter.
-struct NoEntry {
+pub(super) struct NoEntry {
     code: ErrorCode,
     message: String,
 }
 
 impl Core {
-    pub(super) fn join(
+    pub(super) fn answer_join(
         &mut self,
         conn: ConnId,
         id: PeerId,
-        (room, if_missing): (Option<RoomId>, IfMissing),
+        entered: Entered,
         reference: Option<Reference>,
         now: Instant,
     ) {
         let Some(dialect) = self.peers.get(&id).map(|peer| peer.dialect) else { return };
-        match self.enter(id, room, if_missing) {
+        match entered {
             Ok((room, created)) => {
                 self.stats.joined_total[dialect] += 1;
                 let members = self.others(&room, id);
@@ -43,7 +46,7 @@ impl Core {
     }
 
     /// Finds or makes the room and puts the peer into it; says whether it was made.
-    fn enter(&mut self, id: PeerId, wanted: Option<RoomId>, if_missing: IfMissing) -> Result<(RoomId, bool), NoEntry> {
+    pub(super) fn enter(&mut self, id: PeerId, wanted: Option<RoomId>, if_missing: IfMissing) -> Entered {
         let existing = wanted.as_ref().filter(|room| self.rooms.contains_key(*room)).cloned();
         if let Some(room) = existing {
             self.enter_existing(id, &room)?;
@@ -57,6 +60,12 @@ impl Core {
                 return Err(NoEntry { code: ErrorCode::RoomNotFound, message });
             }
         };
+        self.open_room(id, &room)?;
+        Ok((room, true))
+    }
+
+    /// Makes a room with its first member.
+    pub(super) fn open_room(&mut self, id: PeerId, room: &RoomId) -> Result<(), NoEntry> {
         self.check_rooms_of(id)?;
         if self.rooms.len() >= self.config.rooms {
             let message =
@@ -64,11 +73,11 @@ impl Core {
             return Err(NoEntry { code: ErrorCode::ServerFull, message });
         }
         self.rooms.entry(room.clone()).or_default().members.push(id);
-        self.note_room(id, &room);
-        Ok((room, true))
+        self.note_room(id, room);
+        Ok(())
     }
 
-    fn enter_existing(&mut self, id: PeerId, room: &RoomId) -> Result<(), NoEntry> {
+    pub(super) fn enter_existing(&mut self, id: PeerId, room: &RoomId) -> Result<(), NoEntry> {
         let Some(members) = self.rooms.get(room).map(|room| &room.members) else { return Ok(()) };
         if members.contains(&id) {
             self.announce_again(id, room);
@@ -165,7 +174,7 @@ impl Core {
         let now_empty = held.members.is_empty();
         self.tell_host(|| Event::Left { peer: id, room: room.clone(), reason });
         if now_empty {
-            self.rooms.remove(room);
+            self.close_room(room);
         } else {
             self.tell_others(room, id, &ServerMessage::PeerLeft { room: room.clone(), id, reason });
         }

@@ -17,6 +17,7 @@ fn place(dialect: Dialect) -> usize {
         Dialect::SocketIo => 1,
         Dialect::PeerJs => 2,
         Dialect::Relay => 3,
+        Dialect::Matchbox => 4,
     }
 }
 

@@ -58,6 +58,14 @@ pub enum Request<'a> {
         /// What to do when it does not exist.
         if_missing: IfMissing,
     },
+    /// Enter the group that gathers under this id: the first `size` who come are one room, then the next begins. Only matchbox
+    /// has words for it.
+    JoinGroup {
+        /// Under which id they gather; their room has one of its own.
+        room: RoomId,
+        /// How many are complete.
+        size: usize,
+    },
     /// Leave a room.
     Leave {
         /// Which.

@@ -27,11 +27,14 @@ pub enum Dialect {
     /// The relay of topics; its clients hold names and are in no room.
     #[serde(rename = "relay")]
     Relay,
+    /// matchbox; its clients are in one room each, among themselves.
+    #[serde(rename = "matchbox")]
+    Matchbox,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Switchboard, Self::SocketIo, Self::PeerJs, Self::Relay];
+    pub const ALL: [Self; 5] = [Self::Switchboard, Self::SocketIo, Self::PeerJs, Self::Relay, Self::Matchbox];
 
     /// The dialect as clients and operators read it.
     pub fn as_str(self) -> &'static str {
@@ -40,13 +43,14 @@ impl Dialect {
             Self::SocketIo => "socket.io",
             Self::PeerJs => "peerjs",
             Self::Relay => "relay",
+            Self::Matchbox => "matchbox",
         }
     }
 
     /// Whether its clients say hello and hear the rooms' messages; others only hold names of the directory.
     pub fn has_rooms(self) -> bool {
         match self {
-            Self::Switchboard | Self::SocketIo => true,
+            Self::Switchboard | Self::SocketIo | Self::Matchbox => true,
             Self::PeerJs | Self::Relay => false,
         }
     }
