@@ -8,6 +8,8 @@ pub mod config;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "signalling")]
+pub mod matchbox;
+#[cfg(feature = "signalling")]
 pub mod peerjs;
 #[cfg(feature = "signalling")]
 pub mod relay;

@@ -6,7 +6,7 @@ use crate::turn;
 #[cfg(feature = "server")]
 use crate::{config, http, websocket};
 #[cfg(feature = "signalling")]
-use crate::{peerjs, relay, rooms, socketio, star};
+use crate::{matchbox, peerjs, relay, rooms, socketio, star};
 
 /// A fuzz target: its name, which is also the name of its binary and of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,8 @@ const SIGNALLING: &[Target] = &[
     Target { name: "star_handshake", run: star::handshake },
     Target { name: "star_event", run: star::event },
     Target { name: "relay_message", run: relay::message },
+    Target { name: "matchbox_message", run: matchbox::message },
+    Target { name: "matchbox_room", run: matchbox::room },
 ];
 
 /// What the server and its command read themselves.
