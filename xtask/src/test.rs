@@ -53,6 +53,8 @@ pub(crate) enum Step {
     Browser,
     /// The official clients of each dialect
     Interop,
+    /// matchbox's own client, which is a Rust crate
+    Matchbox,
     /// Pages behind every kind of NAT; skipped where network namespaces are not allowed
     Nat,
 }
@@ -71,13 +73,14 @@ impl Step {
             Self::Size => "client size",
             Self::Browser => "browser suite",
             Self::Interop => "interop suite",
+            Self::Matchbox => "matchbox suite",
             Self::Nat => "NAT lab",
         }
     }
 
     fn needs_binary(self) -> bool {
         match self {
-            Self::Browser | Self::Interop | Self::Nat => true,
+            Self::Browser | Self::Interop | Self::Matchbox | Self::Nat => true,
             Self::Fmt
             | Self::Tidy
             | Self::Build

@@ -21,6 +21,10 @@ const SUITE: Duration = Duration::from_secs(20 * 60);
 const JS_FILE_MS: u32 = 300_000;
 /// The manifest of the fuzz package.
 const FUZZ: &str = "fuzz/Cargo.toml";
+/// The manifest of the tests with matchbox's client.
+const MATCHBOX: &str = "tests/matchbox/Cargo.toml";
+/// The program under test, below the folder of what was built.
+const BINARY: &str = "debug/switchboard";
 
 pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
     match step {
@@ -38,6 +42,7 @@ pub(super) fn run(workspace: &Workspace, step: Step) -> Result<Outcome> {
             setup::interop_tools(workspace)?;
             javascript(workspace, "interop")
         }
+        Step::Matchbox => matchbox(workspace),
         Step::Nat => nat(workspace),
     }
 }
@@ -54,7 +59,8 @@ fn format(workspace: &Workspace) -> Result<Outcome> {
     setup::component(workspace, "rustfmt", "fmt")?;
     let workspace_holds = holds(cargo(workspace).args(["fmt", "--all", "--check"]))?;
     let fuzz_holds = holds(cargo(workspace).args(["fmt", "--manifest-path", FUZZ, "--check"]))?;
-    Ok(Outcome::Check(workspace_holds && fuzz_holds))
+    let matchbox_holds = holds(cargo(workspace).args(["fmt", "--manifest-path", MATCHBOX, "--check"]))?;
+    Ok(Outcome::Check(workspace_holds && fuzz_holds && matchbox_holds))
 }
 
 fn clippy(workspace: &Workspace) -> Result<Outcome> {
@@ -126,9 +132,21 @@ fn javascript(workspace: &Workspace, name: &str) -> Result<Outcome> {
         .env("CHROMIUM", browsers.chromium)
         .env("FIREFOX", browsers.firefox);
     if std::env::var_os("SERVER_UNDER_TEST").is_none() {
-        node.env("SERVER_UNDER_TEST", workspace.target().join("debug/switchboard"));
+        node.env("SERVER_UNDER_TEST", workspace.target().join(BINARY));
     }
     suite(Runner::Node, &mut node)
+}
+
+/// Builds the client, which takes a minute from nothing, and runs it. Its folder is its own: it shares no version and no feature with
+/// ours.
+fn matchbox(workspace: &Workspace) -> Result<Outcome> {
+    let target = workspace.target().join("matchbox");
+    let mut tests = cargo(workspace);
+    tests.args(["test", "--locked", "--manifest-path", MATCHBOX, "--target-dir"]).arg(target);
+    if std::env::var_os("SERVER_UNDER_TEST").is_none() {
+        tests.env("SERVER_UNDER_TEST", workspace.target().join(BINARY));
+    }
+    suite(Runner::Cargo, &mut tests)
 }
 
 /// Runs the NAT lab where this machine lets us make routers.

@@ -177,10 +177,12 @@ pub(super) fn of_other_projects(tree: &Tree, findings: &mut Findings) {
     }
 }
 
-/// The manifests of the packages in the workspace.
+/// The manifests of the packages in the workspace; fuzzers and tests with foreign clients are outside.
 pub(super) fn manifests_of(tree: &Tree) -> impl Iterator<Item = (&File, Table)> {
     tree.files()
-        .filter(|file| file.name() == "Cargo.toml" && !file.path().starts_with("fuzz/"))
+        .filter(|file| {
+            file.name() == "Cargo.toml" && !["fuzz/", "tests/"].iter().any(|outside| file.path().starts_with(outside))
+        })
         .filter_map(|file| Some((file, file.text().parse::<Table>().ok()?)))
         .filter(|(_, manifest)| manifest.contains_key("package"))
 }
