@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -149,6 +150,58 @@ async fn peerjs_and_topics_are_there_too_and_the_hosts_paths_stay_its_own() {
     );
     assert_eq!(http_get(host.address, "/ann/profile").await.body, "hers");
     assert_eq!(http_get(host.address, "/").await.body, "the host's page");
+}
+
+/// A webrtc-star peer of a page that is elsewhere, as such pages are, on its way to join.
+async fn star(host: &Host, base: &str, version: EngineVersion, address: &str) -> SocketIoClient {
+    let path = format!("{base}/socket.io{}/", if version == EngineVersion::V4 { "-next" } else { "" });
+    let page = [("origin", "https://page.example")];
+    let mut peer = SocketIoClient::connect_from(host.address, &path, version, &page).await.expect("the socket opens");
+    peer.emit(json!(["ss-join", address])).await;
+    peer
+}
+
+/// What the next event carries that is no announcement.
+async fn signal(peer: &mut SocketIoClient) -> Value {
+    loop {
+        let event = peer.event().await;
+        if event[0] != "ws-peer" {
+            return event[1].clone();
+        }
+    }
+}
+
+#[tokio::test]
+async fn webrtc_star_peers_of_both_generations_hear_of_each_other_and_shake_hands() {
+    let mut config = Config::embedded();
+    config.star.announce_interval = Duration::from_millis(200);
+    let signalling = Signalling::new(config).expect("no TURN, no failure");
+    let mut events = signalling.events();
+    let app = Router::new().merge(signalling.router()).nest("/signal", signalling.router());
+    let host = Host::serve(app).await;
+    let mut ann = star(&host, "", EngineVersion::V4, "/ann").await;
+    let Event::Named { namespace: Namespace::Star, name, .. } = next(&mut events).await else { panic!("no name") };
+    assert_eq!(name.as_str(), "/ann");
+    let mut ben = star(&host, "/signal", EngineVersion::V3, "/ben").await;
+    assert_eq!(ann.event().await, json!(["ws-peer", "/ben"]), "at once");
+    assert_eq!(ben.event().await, json!(["ws-peer", "/ann"]), "within the interval");
+    let call = |from, to| json!(["ss-handshake", {"intentId": "1", "srcMultiaddr": from, "dstMultiaddr": to, "signal": {"type": "offer"}}]);
+    ann.emit(call("/ann", "/ben")).await;
+    let mut heard = signal(&mut ben).await;
+    assert_eq!(heard, call("/ann", "/ben")[1]);
+    heard["answer"] = true.into();
+    ben.emit(json!(["ss-handshake", heard])).await;
+    assert_eq!(signal(&mut ann).await, heard);
+    ben.emit(json!(["ss-leave"])).await;
+    ben.emit(call("/ben", "/ann")).await;
+    assert_eq!(signal(&mut ben).await["code"], "not-yours");
+    ann.emit(call("/ann", "/ben")).await;
+    assert_eq!(signal(&mut ann).await["err"], "peer is not available", "who has left neither calls nor is called");
+    let both_end = async move {
+        while ann.packet_or_end().await.is_some() {}
+        while ben.packet_or_end().await.is_some() {}
+    };
+    tokio::join!(host.stop(signalling), both_end);
 }
 
 /// The host's TLS: what it hands over is no TCP socket.
