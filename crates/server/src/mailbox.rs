@@ -4,9 +4,9 @@
 //! costs one system call and no wake-up. Only what the kernel does not take waits for the socket's own task. An empty
 //! mailbox holds no buffer. Where the socket is not TCP, all writing is left to its own task.
 
-use std::cell::RefCell;
+mod state;
+
 use std::io;
-use std::mem;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,19 +15,11 @@ use futures_util::task::AtomicWaker;
 use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
+use state::{Outcome, State};
+
 use crate::metrics::Traffic;
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::stream::{OtherWriting, Writing};
-
-/// Buffers that a thread keeps for the next message.
-const SPARE_BUFFERS: usize = 8;
-
-/// Largest buffer that is worth keeping, in bytes.
-const SPARE_BYTES: usize = 64 * 1024;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,22 +56,6 @@ pub(crate) struct Mailbox {
     /// The socket's own task.
     task: AtomicWaker,
     traffic: Arc<Traffic>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Bytes of whole frames, except that the first may have been written in part.
-    pending: Vec<u8>,
-    /// Bytes that somebody is writing just now, outside the lock.
-    in_flight: usize,
-    /// The kernel's buffer is full; the socket's own task waits for room.
-    blocked: bool,
-    /// Nothing more may be queued.
-    ending: bool,
-    /// Nothing more is expected of the client: the socket may be closed.
-    released: bool,
-    shut: bool,
-    broken: bool,
 }
 
 impl Mailbox {
@@ -267,79 +243,6 @@ impl Mailbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
-        let first = self.pending.is_empty() && self.in_flight == 0 && !self.blocked;
-        if self.pending.capacity() == 0 {
-            self.pending = SPARE.with_borrow_mut(|spare| spare.pop().unwrap_or_default());
-        }
-        write(&mut self.pending);
-        if first { Queued::First } else { Queued::Quiet }
-    }
-
-    /// Takes what is queued, to write it without the lock.
-    fn take_batch(&mut self) -> Vec<u8> {
-        let batch = mem::take(&mut self.pending);
-        self.in_flight = batch.len();
-        batch
-    }
-
-    /// Takes back a batch of which the first bytes are written.
-    fn give_back(&mut self, mut batch: Vec<u8>, written: usize, outcome: Outcome) {
-        self.in_flight = 0;
-        self.blocked = outcome == Outcome::Full;
-        match outcome {
-            Outcome::All => recycle(batch),
-            Outcome::Full => {
-                batch.drain(..written);
-                batch.append(&mut self.pending);
-                self.pending = batch;
-            }
-            Outcome::Failed => {
-                self.pending = Vec::new();
-                self.broken = true;
-            }
-        }
-    }
-
-    /// How it ended, if it did.
-    fn over(&self) -> Option<Progress> {
-        match (self.broken, self.shut) {
-            (true, _) => Some(Progress::Broken),
-            (false, true) => Some(Progress::Finished),
-            (false, false) => None,
-        }
-    }
-
-    /// Whether the socket is to be closed when nothing is left to write.
-    fn is_closing(&self) -> bool {
-        self.ending && self.released
-    }
-
-    fn waiting(&self) -> Progress {
-        if self.ending { Progress::Finishing } else { Progress::Open }
-    }
-}
-
-/// How a write went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    All,
-    Full,
-    Failed,
-}
-
-fn recycle(mut buffer: Vec<u8>) {
-    if buffer.capacity() <= SPARE_BYTES {
-        buffer.clear();
-        SPARE.with_borrow_mut(|spare| {
-            if spare.len() < SPARE_BUFFERS {
-                spare.push(buffer);
-            }
-        });
     }
 }
 
