@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::limits::{ROOM_ID_GENERATED, ROOM_ID_MAX, ROOM_ID_MIN};
 
@@ -108,7 +109,7 @@ impl PeerKey {
 
     /// Compares in time that does not depend on where two keys differ.
     pub fn equals(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+        self.0.ct_eq(&other.0).into()
     }
 
     /// The key as 22 characters of base64url.

@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use switchboard_signalling::core::{IceGrant, IceRequest, IceSource as _, Rate};
 use switchboard_wire::rooms::IceServers;
 
@@ -236,7 +237,7 @@ fn digest(token: &str) -> [u8; 32] {
 }
 
 fn equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    a.ct_eq(b).into()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 /// Longest name in bytes: a multiaddr with a domain name of 253 characters and a peer id still fits.
 pub const NAME_BYTES: usize = 512;
@@ -89,7 +90,7 @@ impl Secret {
 impl PartialEq for Secret {
     /// Compares in time that does not depend on where two secrets differ.
     fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+        self.0.ct_eq(&other.0).into()
     }
 }
 
