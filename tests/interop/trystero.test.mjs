@@ -1,17 +1,37 @@
 // Trystero's client finds its peers through our relay of topics, and talks to them directly.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { launch, until } from '../browser/support/browser.mjs'
+import puppeteer from 'puppeteer-core'
+import { PATIENCE_MS, launch, until as untilIn } from '../browser/support/browser.mjs'
 import { startServer } from '../browser/support/server.mjs'
 import { startSite } from './support/trystero.mjs'
 
-let browser, server, site
-before(async () => { [browser, server, site] = await Promise.all([launch(), startServer(), startSite()]) })
-after(async () => { await Promise.all([browser?.close(), server?.stop(), site?.stop()]) })
+let chromium, firefox, server, site
+before(async () => {
+  [chromium, firefox, server, site] = await Promise.all([launch(), puppeteer.launch({
+    browser: 'firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', headless: true,
+    extraPrefsFirefox: {
+      // Names for local addresses need multicast, which a test machine may lack.
+      'media.peerconnection.ice.obfuscate_host_addresses': false, 'media.peerconnection.ice.loopback': true,
+      // Pages behind another keep their pace.
+      'dom.min_background_timeout_value': 4, 'dom.timeout.enable_budget_timer_throttling': false,
+    },
+  }), startServer(), startSite()])
+})
+after(async () => { await Promise.all([chromium?.close(), firefox?.close(), server?.stop(), site?.stop()]) })
+
+/** Waits until a function is truthy in a page of either browser; their drivers take the arguments in different order. */
+const until = (page, check, argument) =>
+  page.isFox ? page.waitForFunction(check, { polling: 20, timeout: PATIENCE_MS }, argument) : untilIn(page, check, argument)
+
+const open = {
+  Chromium: async () => (await chromium.newContext()).newPage(),
+  Firefox: async () => Object.assign(await (await firefox.createBrowserContext()).newPage(), { isFox: true }),
+}
 
 /** A page in a browser profile of its own, which has entered a room. */
-async function enter(room, { password, relay = server } = {}) {
-  const page = await (await browser.newContext()).newPage()
+async function enter(room, { password, relay = server, browser = 'Chromium' } = {}) {
+  const page = await open[browser]()
   page.on('pageerror', error => console.error(`page: ${error.stack}`))
   await page.goto(site.url)
   await until(page, () => globalThis.ready)
@@ -25,8 +45,9 @@ const misses = (page, other) => until(page, id => !globalThis.peers.has(id), oth
 const say = (page, data) => page.evaluate(data => globalThis.chat.send(data), data)
 const hears = (page, from, data) => until(page, ([id, data]) => globalThis.heard.some(said => said.from === id && said.data === data), [from.id, data])
 
-test('two pages of another site find each other and exchange text and bytes', async () => {
-  const [ann, ben] = await Promise.all([enter('two'), enter('two')])
+for (const [first, second] of [['Chromium', 'Chromium'], ['Firefox', 'Firefox'], ['Firefox', 'Chromium']]) test(`two pages of another site find each other and exchange text and bytes: ${first} and ${second}`, async () => {
+  const room = `two-${first}-${second}`
+  const [ann, ben] = await Promise.all([enter(room, { browser: first }), enter(room, { browser: second })])
   await Promise.all([meets(ann, ben), meets(ben, ann)])
   await Promise.all([say(ann, 'Hello, Ben.'), say(ben, 'Hello, Ann.')])
   await Promise.all([hears(ben, ann, 'Hello, Ben.'), hears(ann, ben, 'Hello, Ann.')])
