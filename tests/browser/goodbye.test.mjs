@@ -19,6 +19,7 @@ const DOORS = {
   rooms: { path: '/ws', hello: '{"type":"hello","v":1}', chatter: '{"type":"ping"}', ready: '"welcome"', goodbye: '"shutting-down"', code: 1001 },
   relay: { path: '/relay', hello: '{"type":"subscribe","topic":"t"}', chatter: '{"type":"publish","topic":"t","payload":1}', ready: '"payload":1', code: 1001 },
   socketio: { path: '/socket.io/?EIO=4&transport=websocket', hello: '40', chatter: '42["nothing"]', ready: '40{', code: 1005 },
+  matchbox: { path: '/matchbox/room', hello: '"KeepAlive"', chatter: '"KeepAlive"', ready: 'IdAssigned', code: 1001 },
   peerjs: { path: '/peerjs?key=peerjs&id=ann&token=t', hello: '{"type":"HEARTBEAT"}', chatter: '{"type":"HEARTBEAT"}', ready: '"OPEN"', code: 1001 },
 }
 

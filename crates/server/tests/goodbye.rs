@@ -24,7 +24,7 @@ struct Door {
     code: Option<u16>,
 }
 
-const DOORS: [Door; 4] = [
+const DOORS: [Door; 5] = [
     Door {
         path: "/ws",
         hello: r#"{"type":"hello","v":1}"#,
@@ -45,6 +45,13 @@ const DOORS: [Door; 4] = [
         hello: r#"{"type":"HEARTBEAT"}"#,
         served: "OPEN",
         goodbye: "OPEN",
+        code: Some(1001),
+    },
+    Door {
+        path: "/matchbox/room",
+        hello: r#""KeepAlive""#,
+        served: "IdAssigned",
+        goodbye: "IdAssigned",
         code: Some(1001),
     },
 ];
