@@ -57,6 +57,7 @@ fn check_request(request: &Request<'_>, text: &str) {
             }
         }
         Request::Rename { name } => check_name(name.as_str()),
+        Request::JoinGroup { .. } => panic!("only matchbox has words for groups"),
         Request::Join { .. } | Request::Leave { .. } | Request::Ping | Request::Bye => {}
     }
 }

@@ -3,6 +3,9 @@
 
 mod world;
 
+use std::collections::HashMap;
+
+use proptest::prelude::*;
 use switchboard_signalling::core::{Closing, Config};
 use switchboard_wire::RoomId;
 use switchboard_wire::matchbox::Wanted;
@@ -77,4 +80,65 @@ fn a_group_is_complete_when_its_room_is_full() {
     let mut world = World::new(Config { room_members: 2, ..Config::default() });
     let rooms = rooms_of(&mut world, "next=9", 4);
     assert!(rooms[0] == rooms[1] && rooms[1] != rooms[2] && rooms[2] == rooms[3]);
+}
+
+/// What a plain list would make of it: who waits for a group of each size, and the rooms that groups have.
+#[derive(Default)]
+struct Lists {
+    waiting: HashMap<usize, (usize, Vec<Client>)>,
+    rooms: Vec<RoomId>,
+}
+
+impl Lists {
+    fn come(&mut self, size: usize, client: Client, room: RoomId) {
+        let begun = self.rooms.len();
+        let (group, waiting) = self.waiting.entry(size).or_insert((begun, Vec::new()));
+        if *group == begun {
+            assert!(!self.rooms.contains(&room), "a room of others");
+            self.rooms.push(room);
+        } else {
+            assert_eq!(self.rooms[*group], room, "not the group that gathers");
+        }
+        waiting.push(client);
+        if waiting.len() == size {
+            self.waiting.remove(&size);
+        }
+    }
+
+    fn go(&mut self, client: &Client) {
+        for (_, waiting) in self.waiting.values_mut() {
+            waiting.retain(|waits| waits.conn != client.conn);
+        }
+        self.waiting.retain(|_, (_, waiting)| !waiting.is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn groups_are_those_that_a_plain_list_makes(
+        steps in proptest::collection::vec((1usize..4, prop::option::of(any::<prop::sample::Index>())), 1..60),
+    ) {
+        let mut world = World::new(Config::default());
+        let (mut lists, mut there) = (Lists::default(), Vec::new());
+        for (size, goes) in steps {
+            match goes {
+                Some(at) if !there.is_empty() => {
+                    let client: Client = there.swap_remove(at.index(there.len()));
+                    world.close(client.conn, Closing::Lost);
+                    lists.go(&client);
+                }
+                Some(_) | None => {
+                    let (client, room) = comer(&mut world, &format!("next={size}"));
+                    lists.come(size, client.clone(), room);
+                    there.push(client);
+                }
+            }
+        }
+        for client in there {
+            world.close(client.conn, Closing::Left);
+        }
+        prop_assert_eq!((world.core.room_count(), world.core.peer_count()), (0, 0));
+        let next = comer(&mut world, "next=3").1;
+        prop_assert!(!lists.rooms.contains(&next), "somebody waits though nobody is there");
+    }
 }
