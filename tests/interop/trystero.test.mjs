@@ -79,6 +79,8 @@ test('who is connected stays so without the server, and newcomers are found when
     await say(ann, 'without it')
     await hears(ben, ann, 'without it')
     own = await startServer(port)
+    // Who is not back yet misses a newcomer's first announcements, and the next one is a minute later.
+    await Promise.all([ann, ben].map(page => until(page, () => globalThis.isBack)))
     const cat = await enter('outage', { relay: own })
     await Promise.all([meets(cat, ann, ben), meets(ann, cat), meets(ben, cat)])
     await say(cat, 'found you')

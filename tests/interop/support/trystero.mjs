@@ -14,6 +14,7 @@ const STRATEGY = `
   import { createTopicStrategy, fromJson, makeSocket, toJson } from '/core/index.mjs'
 
   globalThis.ignored = []
+  globalThis.isBack = false
   const connect = url => {
     const listeners = new Map()
     const socket = makeSocket(url, text => {
@@ -22,6 +23,7 @@ const STRATEGY = `
       for (const listener of listeners.get(topic) ?? []) listener(topic, payload)
     }, () => {
       for (const topic of listeners.keys()) socket.send(toJson({ type: 'subscribe', topic }))
+      globalThis.isBack = true
     })
     return socket.ready.then(() => ({ socket, listeners }))
   }
