@@ -245,14 +245,15 @@ impl Both {
         if self.is_channel_without_permission(slot, packet, &ours, &theirs) {
             return false;
         }
-        if ours == theirs {
-            // The same answer to a request that says one thing twice leaves them in different states.
-            return !Message::parse(packet).is_ok_and(|message| has_duplicate(&message));
-        }
-        assert!(excuse(packet, &ours, &theirs).is_some(), "we: {ours:?}, it: {theirs:?}{}", self.told());
         // Two errors leave both as they were, except that the other server admits the peers before the one it refuses.
         let several = Message::parse(packet).is_ok_and(|message| message.peers().count() > 1);
-        matches!((&ours, &theirs), (Outcome::Error(_), Outcome::Error(_))) && !several
+        let refused = matches!((&ours, &theirs), (Outcome::Error(_), Outcome::Error(_)));
+        if ours == theirs {
+            // The same answer to a request that says one thing twice leaves them in different states.
+            return !(refused && several) && !Message::parse(packet).is_ok_and(|message| has_duplicate(&message));
+        }
+        assert!(excuse(packet, &ours, &theirs).is_some(), "we: {ours:?}, it: {theirs:?}{}", self.told());
+        refused && !several
     }
 
     /// Ours: a channel leads to its peer for ten minutes, though without a permission, which ends after five, nobody answers
