@@ -250,7 +250,8 @@ impl Both {
         let refused = matches!((&ours, &theirs), (Outcome::Error(_), Outcome::Error(_)));
         if ours == theirs {
             // The same answer to a request that says one thing twice leaves them in different states.
-            return !(refused && several) && !Message::parse(packet).is_ok_and(|message| has_duplicate(&message));
+            let repeats = Message::parse(packet).is_ok_and(|message| has_duplicate(&message));
+            return !(repeats || refused && several);
         }
         assert!(excuse(packet, &ours, &theirs).is_some(), "we: {ours:?}, it: {theirs:?}{}", self.told());
         refused && !several
