@@ -7,6 +7,7 @@ use std::process;
 use anyhow::Context as _;
 use switchboard_server::Server;
 use switchboard_server::config::Secret;
+use tokio::runtime::{Builder, Runtime};
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
@@ -26,8 +27,18 @@ pub(crate) fn serve(sources: Sources) -> anyhow::Result<()> {
     let secret = settings.meaning()?.turn.secret;
     let filter = logging::start(settings.raw.log.format, &settings.raw.log.filter)?;
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(Serving { sources, settings, filter, secret }.run())
+    runtime().context("cannot start threads")?.block_on(Serving { sources, settings, filter, secret }.run())
+}
+
+/// How many tasks a thread runs before it looks which sockets are ready, and how many of those it takes then.
+///
+/// Not more are taken than run until the next look, so that the thread's queue never overflows: tasks that do not fit are
+/// set aside, and those that become ready over and over pass them. With 2,000 busy sockets on a core one message in a hundred
+/// waited ten times as long as the others.
+const TURN: u32 = 64;
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().event_interval(TURN).max_io_events_per_tick(TURN as usize).build()
 }
 
 /// A server with what is needed to read its configuration again.
