@@ -5,6 +5,10 @@
 //!
 //! Never call the hub while holding a lock that a [`Line`] takes.
 
+mod attached;
+
+pub(crate) use attached::{Admission, AlreadyClosed, Attached};
+
 use std::cell::RefCell;
 use std::fmt;
 use std::mem;
@@ -43,8 +47,10 @@ pub(crate) trait Line: fmt::Debug + Send + Sync {
     }
     /// Ends in good order once all is written. The goodbye that gives the reason was delivered before.
     fn close(&self, code: GoodbyeCode) -> Queued;
-    /// Ends because too much is waiting; makes room to say so.
-    fn give_up(&self) -> Queued;
+    /// Ends for a reason that was not delivered before, and says it even if there is no room.
+    fn dismiss(&self, code: GoodbyeCode) -> Queued {
+        self.close(code)
+    }
     /// Writes what is queued, without the hub's lock.
     fn flush(&self);
 }
@@ -65,18 +71,6 @@ struct State {
     /// Drops the oldest when a reader is too slow, so that sending never waits.
     events: broadcast::Sender<Event>,
 }
-
-/// A connection that was admitted and has no line yet; dropping it gives its place back.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    hub: Arc<Hub>,
-    conn: ConnId,
-    attached: bool,
-}
-
-/// The core closed the connection before its line was there: no hello in time, or a drain.
-#[derive(Debug)]
-pub(crate) struct AlreadyClosed;
 
 impl Hub {
     /// Makes a hub without connections.
@@ -112,8 +106,7 @@ impl Hub {
         self.with(|state| state.core.handle_directory(conn, request, now))
     }
 
-    /// Takes note that a client answered a [`Line::probe`]. The caller flushes.
-    pub(crate) fn alive(&self, conn: ConnId) {
+    fn alive(&self, conn: ConnId) {
         self.with(|state| state.core.handle_alive(conn));
     }
 
@@ -234,49 +227,9 @@ impl State {
     fn give_up(&mut self, conn: ConnId) {
         if let Some(Some(line)) = self.lines.remove(&conn) {
             self.core.handle_close(conn, Closing::Removed, Instant::now());
-            if line.give_up() == Queued::First {
+            if line.dismiss(GoodbyeCode::TooSlow) == Queued::First {
                 mark_unwritten(&line);
             }
-        }
-    }
-}
-
-impl Admission {
-    /// Which connection it is.
-    pub(crate) fn conn(&self) -> ConnId {
-        self.conn
-    }
-
-    /// Gives the connection its line.
-    ///
-    /// # Errors
-    /// If the core has closed it meanwhile.
-    pub(crate) fn attach(mut self, line: Arc<dyn Line>) -> Result<ConnId, AlreadyClosed> {
-        self.attached = true;
-        let mut state = self.hub.lock();
-        let slot = state.lines.get_mut(&self.conn).ok_or(AlreadyClosed)?;
-        *slot = Some(line);
-        Ok(self.conn)
-    }
-
-    /// Gives the connection the line of a socket. If the core has closed it meanwhile the client is told so, as all are that a
-    /// drain closes.
-    pub(crate) fn attach_or_tell(self, line: Arc<dyn Line>) -> ConnId {
-        let conn = self.conn;
-        if let Err(AlreadyClosed) = self.attach(Arc::clone(&line)) {
-            let code = GoodbyeCode::ShuttingDown;
-            let _ = line.deliver(&ServerMessage::goodbye(code, None), None);
-            let _ = line.close(code);
-            line.flush();
-        }
-        conn
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        if !self.attached {
-            self.hub.close(self.conn, Closing::Left);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
-use switchboard_signalling::core::{Closing, ConnId};
 use switchboard_wire::Dialect;
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::matchbox::{self, Wanted};
@@ -17,7 +16,7 @@ use switchboard_wire::rooms::{self, ClientMessage, ErrorCode, GoodbyeCode, Refer
 use super::opening;
 use crate::config::MatchboxConfig;
 use crate::http::sentence;
-use crate::hub::{self, Admission, Hub, Line};
+use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
@@ -71,16 +70,15 @@ fn start(
     admission: Admission,
     shared: Arc<Shared>,
     wanted: Wanted,
-) -> Connection<MatchboxHandler> {
+) -> Connection<Attached<MatchboxLine>> {
     let (traffic, limits) = (&shared.metrics.matchbox, &shared.config.limits);
     let (reading, writing) = stream.into_split();
-    let line = Arc::new(MatchboxLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
-    let conn = admission.attach_or_tell(line.clone());
+    let mailbox = Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic));
+    let line = admission.attach_or_tell(MatchboxLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
-    let handler = MatchboxHandler { hub: Arc::clone(&shared.hub), conn, line };
-    handler.enter(wanted);
-    Connection::new(handler, Socket { reading, early }, options)
+    line.enter(wanted);
+    Connection::new(line, Socket { reading, early }, options)
 }
 
 /// The way to a client.
@@ -107,10 +105,6 @@ impl Line for MatchboxLine {
 
     fn close(&self, code: GoodbyeCode) -> Queued {
         self.0.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
-    }
-
-    fn give_up(&self) -> Queued {
-        self.close(GoodbyeCode::TooSlow)
     }
 
     fn flush(&self) {
@@ -142,29 +136,22 @@ fn no_entry(code: ErrorCode) -> Option<&'static str> {
     }
 }
 
-/// What acts on the messages of one client.
-#[derive(Debug)]
-struct MatchboxHandler {
-    hub: Arc<Hub>,
-    conn: ConnId,
-    line: Arc<MatchboxLine>,
-}
-
-impl MatchboxHandler {
+impl Attached<MatchboxLine> {
     /// Says for the client what it said with its URL.
     fn enter(&self, wanted: Wanted) {
         let now = Instant::now();
         for request in [rooms::Request::Hello { name: None, resume: None }, wanted.into_request()] {
             // Nothing can be read before this anyway.
-            let _pace = self.hub.message(self.conn, Ok(ClientMessage { request, reference: None }), now);
+            let _pace = self.message(Ok(ClientMessage { request, reference: None }), now);
         }
         hub::flush();
     }
 }
 
-impl Handler for MatchboxHandler {
+/// What acts on the messages of one client.
+impl Handler for Attached<MatchboxLine> {
     fn mailbox(&self) -> &Mailbox {
-        &self.line.0
+        &self.0
     }
 
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
@@ -172,25 +159,11 @@ impl Handler for MatchboxHandler {
             Message::Text(text) => matchbox::decode(text),
             Message::Binary(_) => Err(matchbox::binary()),
         };
-        self.hub.message(self.conn, message, now).into()
-    }
-
-    fn on_silence(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
-        if self.line.close(GoodbyeCode::IdleTimeout) == Queued::First {
-            self.line.flush();
-        }
+        self.message(message, now).into()
     }
 
     fn on_end(&mut self, ending: Ending) {
-        self.hub.close(self.conn, ending.closing());
-    }
-}
-
-impl Drop for MatchboxHandler {
-    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
-    fn drop(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
+        self.end(ending);
     }
 }
 

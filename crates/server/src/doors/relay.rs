@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::Response;
-use switchboard_signalling::core::{Closing, ConnId};
 use switchboard_wire::Dialect;
 use switchboard_wire::directory::{self, Refusal};
 use switchboard_wire::limits::MESSAGE_BYTES;
@@ -15,7 +14,7 @@ use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 
 use super::opening;
 use crate::config::RelayConfig;
-use crate::hub::{Admission, Hub, Line};
+use crate::hub::{Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
@@ -40,15 +39,14 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Response {
     opening::open(shared, request, Dialect::Relay, |shared| &shared.relay_origins, start).await
 }
 
-fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<RelayHandler> {
+fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<Attached<RelayLine>> {
     let (traffic, limits) = (&shared.metrics.relay, &shared.config.limits);
     let (reading, writing) = stream.into_split();
-    let line = Arc::new(RelayLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
-    let conn = admission.attach_or_tell(line.clone());
+    let mailbox = Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic));
+    let line = admission.attach_or_tell(RelayLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
-    let handler = RelayHandler { hub: Arc::clone(&shared.hub), conn, line };
-    Connection::new(handler, Socket { reading, early }, options)
+    Connection::new(line, Socket { reading, early }, options)
 }
 
 /// The way to a client.
@@ -82,10 +80,6 @@ impl Line for RelayLine {
         self.0.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
     }
 
-    fn give_up(&self) -> Queued {
-        self.close(GoodbyeCode::TooSlow)
-    }
-
     fn flush(&self) {
         self.0.flush();
     }
@@ -104,16 +98,9 @@ impl RelayLine {
 }
 
 /// What acts on the messages of one client.
-#[derive(Debug)]
-struct RelayHandler {
-    hub: Arc<Hub>,
-    conn: ConnId,
-    line: Arc<RelayLine>,
-}
-
-impl Handler for RelayHandler {
+impl Handler for Attached<RelayLine> {
     fn mailbox(&self) -> &Mailbox {
-        &self.line.0
+        &self.0
     }
 
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
@@ -125,27 +112,13 @@ impl Handler for RelayHandler {
         let mut text = JSON.take();
         text.clear();
         let request = ClientMessage::decode(frame).map(|message| message.into_request(&mut text));
-        let pace = self.hub.directory(self.conn, request, now);
+        let pace = self.directory(request, now);
         JSON.set(text);
         pace.into()
     }
 
-    fn on_silence(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
-        if self.line.close(GoodbyeCode::IdleTimeout) == Queued::First {
-            self.line.flush();
-        }
-    }
-
     fn on_end(&mut self, ending: Ending) {
-        self.hub.close(self.conn, ending.closing());
-    }
-}
-
-impl Drop for RelayHandler {
-    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
-    fn drop(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
+        self.end(ending);
     }
 }
 

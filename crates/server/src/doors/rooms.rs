@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use switchboard_signalling::core::{Closing, ConnId};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, ErrorCode, GoodbyeCode, Reference, ServerMessage};
 
 use super::opening;
-use crate::hub::{Admission, Hub, Line};
+use crate::hub::{Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
@@ -32,16 +31,15 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
     opening::open(shared, request, Dialect::Switchboard, |shared| &shared.origins, start).await
 }
 
-fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<RoomsHandler> {
+fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<Attached<RoomsLine>> {
     let traffic = &shared.metrics.rooms;
     let limits = &shared.config.limits;
     let (reading, writing) = stream.into_split();
-    let line = Arc::new(RoomsLine(Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic))));
-    let hub = Arc::clone(&shared.hub);
-    let conn = admission.attach_or_tell(line.clone());
+    let mailbox = Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic));
+    let line = admission.attach_or_tell(RoomsLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
-    Connection::new(RoomsHandler { hub, conn, line }, Socket { reading, early }, options)
+    Connection::new(line, Socket { reading, early }, options)
 }
 
 /// The way to a client of the rooms protocol.
@@ -59,18 +57,7 @@ impl Line for RoomsLine {
         self.0.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
     }
 
-    fn give_up(&self) -> Queued {
-        self.say_goodbye(GoodbyeCode::TooSlow)
-    }
-
-    fn flush(&self) {
-        self.0.flush();
-    }
-}
-
-impl RoomsLine {
-    /// Says goodbye even if there is no room, and closes.
-    fn say_goodbye(&self, code: GoodbyeCode) -> Queued {
+    fn dismiss(&self, code: GoodbyeCode) -> Queued {
         with_json(&ServerMessage::goodbye(code, None), None, |json| {
             self.0.finish(|out| {
                 frame::encode(Opcode::Text, json, out);
@@ -78,19 +65,16 @@ impl RoomsLine {
             })
         })
     }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 /// What acts on the messages of one client.
-#[derive(Debug)]
-struct RoomsHandler {
-    hub: Arc<Hub>,
-    conn: ConnId,
-    line: Arc<RoomsLine>,
-}
-
-impl Handler for RoomsHandler {
+impl Handler for Attached<RoomsLine> {
     fn mailbox(&self) -> &Mailbox {
-        &self.line.0
+        &self.0
     }
 
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
@@ -102,25 +86,11 @@ impl Handler for RoomsHandler {
                 reference: None,
             }),
         };
-        self.hub.message(self.conn, message, now).into()
-    }
-
-    fn on_silence(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
-        if self.line.say_goodbye(GoodbyeCode::IdleTimeout) == Queued::First {
-            self.line.flush();
-        }
+        self.message(message, now).into()
     }
 
     fn on_end(&mut self, ending: Ending) {
-        self.hub.close(self.conn, ending.closing());
-    }
-}
-
-impl Drop for RoomsHandler {
-    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
-    fn drop(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
+        self.end(ending);
     }
 }
 
@@ -139,6 +109,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
+    use crate::hub::Hub;
     use crate::websocket::connection::Socket;
 
     /// What an idle connection costs beside the core's entry: the future of its task.
@@ -150,11 +121,10 @@ mod tests {
         let hub = Arc::new(Hub::new(Config::default().core(Arc::new(FixedIce::default()))));
         let from = switchboard_signalling::core::ClientAddr::new(std::net::Ipv4Addr::LOCALHOST.into());
         let admission = hub.admit(from, Dialect::Switchboard).expect("room");
-        let line = Arc::new(RoomsLine(Mailbox::new(writing, 1000, Arc::default())));
-        let conn = admission.attach(line.clone()).expect("open");
+        let line = admission.attach_or_tell(RoomsLine(Mailbox::new(writing, 1000, Arc::default())));
         let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::default() };
         let socket = Socket { reading, early: Vec::new() };
-        let future = Connection::new(RoomsHandler { hub, conn, line }, socket, options).run();
+        let future = Connection::new(line, socket, options).run();
         assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
     }
 }

@@ -20,14 +20,13 @@ use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use rand::Rng as _;
-use switchboard_signalling::core::{ClientAddr, ConnId, Pace, Refusal};
+use switchboard_signalling::core::{ClientAddr, Refusal};
 use switchboard_signalling::socketio::{Delivery, Fault, Protocol, Query, Sid, Transport};
 use switchboard_wire::rooms::Dialect;
 
 use super::opening::{not_claimable, refuse_client, refuse_handshake, switch};
 use crate::client_addr::client_addr;
 use crate::http::Peer;
-use crate::hub::Hub;
 use crate::metrics;
 use crate::server::Shared;
 use crate::websocket::handshake;
@@ -41,6 +40,14 @@ struct Scope {
     rooms: bool,
     /// webrtc-star.
     star: bool,
+}
+
+impl Scope {
+    /// Takes what may not be spoken here for unknown or refused.
+    fn narrow(self, delivery: Delivery<'_>) -> Delivery<'_> {
+        let delivery = if self.star { delivery } else { delivery.without_star() };
+        if self.rooms { delivery } else { delivery.without_rooms() }
+    }
 }
 
 /// What the door knows of a request before it decides.
@@ -191,15 +198,6 @@ where
         Err(Denied::Socket(fault)) => return reply::fault(fault),
     };
     switch(Request::from_parts(parts, body), accepted, start)
-}
-
-/// Tells the hub what a client said. The caller flushes when it has no more.
-fn tell(hub: &Hub, conn: ConnId, delivery: Delivery<'_>, scope: Scope, now: Instant) -> Pace {
-    let delivery = if scope.star { delivery } else { delivery.without_star() };
-    match if scope.rooms { delivery } else { delivery.without_rooms() } {
-        Delivery::Rooms(message) => hub.message(conn, message, now),
-        Delivery::Star(request) => hub.directory(conn, request, now),
-    }
 }
 
 /// An id that nobody can guess: the generator is seeded by the operating system and cryptographic.

@@ -42,7 +42,7 @@ pub(crate) enum Message<'a> {
     Binary(&'a [u8]),
 }
 
-/// How the client ended the connection.
+/// How a connection ended that the server did not close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// By a close frame that says that all is well: 1000, or no code, as `close()` of a page sends.
@@ -51,6 +51,8 @@ pub(crate) enum Ending {
     Departed,
     /// In any other way.
     Abrupt,
+    /// By saying nothing for too long, also not when asked; the client may still hear.
+    Silent,
 }
 
 impl Ending {
@@ -58,7 +60,7 @@ impl Ending {
     pub(crate) fn closing(self) -> Closing {
         match self {
             Self::Orderly | Self::Departed => Closing::Left,
-            Self::Abrupt => Closing::Lost,
+            Self::Abrupt | Self::Silent => Closing::Lost,
         }
     }
 }
@@ -88,12 +90,8 @@ pub(crate) trait Handler: Send {
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next;
     /// Something came, if only a part of a frame: the client lives.
     fn on_heard(&mut self, _now: Instant) {}
-    /// The client ended the connection; called once, and not if the server did.
+    /// The connection ended; called once, and not if the server closed it. Who was silent is told so, which closes the mailbox.
     fn on_end(&mut self, ending: Ending);
-    /// The client was silent for too long; says so and closes the mailbox.
-    fn on_silence(&mut self) {
-        self.on_end(Ending::Abrupt);
-    }
     /// When [`Self::on_deadline`] is due, for dialects that keep time themselves.
     fn deadline(&self) -> Option<Instant> {
         None
@@ -386,7 +384,7 @@ impl<H: Handler> Connection<H> {
                 }
             }
             Phase::Open if self.pinged => {
-                self.handler.on_silence();
+                self.handler.on_end(Ending::Silent);
                 self.end(now);
             }
             Phase::Open if self.heartbeat.is_some() => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{Query, Request};
 use axum::response::Response;
 use http::Uri;
-use switchboard_signalling::core::{Caller, Closing, ConnId, Pace, Refusal};
+use switchboard_signalling::core::{Caller, Pace, Refusal};
 use switchboard_wire::Dialect;
 use switchboard_wire::directory::{
     self, Absent, Claim, Malformed, NAME_BYTES, Name, Namespace, Recipients, Secret, Send,
@@ -24,7 +24,7 @@ use crate::config::{Limits, PeerJsConfig};
 use crate::doors::opening::{not_claimable, refuse_handshake, switch};
 use crate::hooks::Unwelcome;
 use crate::http::{Door, Peer};
-use crate::hub::{self, Admission, Hub, Line};
+use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
@@ -127,12 +127,11 @@ impl Opened {
         let traffic = &shared.metrics.peerjs;
         let (reading, writing) = stream.into_split();
         let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
-        let line = Arc::new(PeerJsLine { mailbox, name: name.clone(), probed: AtomicBool::new(false) });
-        let hub = Arc::clone(&shared.hub);
-        let conn = admission.attach_or_tell(line.clone());
+        let line = PeerJsLine { mailbox, name: name.clone(), probed: AtomicBool::new(false) };
+        let line = admission.attach_or_tell(line);
         let claim = directory::Request::Claim { namespace, name, claim: Claim::Exclusive { secret } };
         // Nothing can be too fast yet.
-        let _ = hub.directory(conn, Ok(claim), Instant::now());
+        let _ = line.directory(Ok(claim), Instant::now());
         hub::flush();
         let options = Options {
             message_bytes: MESSAGE_BYTES,
@@ -140,7 +139,7 @@ impl Opened {
             traffic: Arc::clone(traffic),
         };
         let correspondents = Correspondents::default();
-        let handler = PeerJsHandler { hub, conn, namespace, line, correspondents };
+        let handler = PeerJsHandler { namespace, line, correspondents };
         Connection::new(handler, Socket { reading, early }, options)
     }
 
@@ -212,10 +211,6 @@ impl Line for PeerJsLine {
         self.mailbox.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
     }
 
-    fn give_up(&self) -> Queued {
-        self.close(GoodbyeCode::TooSlow)
-    }
-
     fn flush(&self) {
         self.mailbox.flush();
     }
@@ -269,10 +264,8 @@ fn with_json<R>(write: impl FnOnce(&mut Vec<u8>), use_it: impl FnOnce(&[u8]) -> 
 /// What acts on the messages of one client.
 #[derive(Debug)]
 struct PeerJsHandler {
-    hub: Arc<Hub>,
-    conn: ConnId,
     namespace: Namespace,
-    line: Arc<PeerJsLine>,
+    line: Attached<PeerJsLine>,
     correspondents: Correspondents,
 }
 
@@ -283,7 +276,7 @@ impl Handler for PeerJsHandler {
 
     fn on_heard(&mut self, _now: Instant) {
         if self.line.probed.swap(false, Relaxed) {
-            self.hub.alive(self.conn);
+            self.line.alive();
         }
     }
 
@@ -299,14 +292,7 @@ impl Handler for PeerJsHandler {
             Ok(ClientMessage::Release) => Ok(directory::Request::Release { namespace: self.namespace, name: None }),
             Err(error) => Err(Malformed(Cow::Owned(error.to_string()))),
         };
-        self.hub.directory(self.conn, request, now).into()
-    }
-
-    fn on_silence(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
-        if self.line.close(GoodbyeCode::IdleTimeout) == Queued::First {
-            self.line.flush();
-        }
+        self.line.directory(request, now).into()
     }
 
     /// Only a page that is gone takes its direct connections with it; they outlive `peer.disconnect()` and a lost socket.
@@ -314,7 +300,7 @@ impl Handler for PeerJsHandler {
         if ending == Ending::Departed {
             self.say_goodbye();
         }
-        self.hub.close(self.conn, ending.closing());
+        self.line.end(ending);
     }
 }
 
@@ -348,7 +334,7 @@ impl PeerJsHandler {
             recipients: Recipients::Latest,
             absent: if message.kind.waits() { Absent::Wait } else { Absent::Drop },
         };
-        let pace = self.hub.directory(self.conn, Ok(directory::Request::Send(send)), now);
+        let pace = self.line.directory(Ok(directory::Request::Send(send)), now);
         JSON.set(text);
         pace
     }
@@ -373,13 +359,6 @@ impl Correspondents {
             self.0.remove(0);
         }
         self.0.push((&*message.dst).into());
-    }
-}
-
-impl Drop for PeerJsHandler {
-    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
-    fn drop(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
     }
 }
 

@@ -4,16 +4,15 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use switchboard_signalling::core::{Closing, ConnId};
 use switchboard_signalling::socketio::{
-    CloseReason, Encoded, Link, Opening, Protocol, Received, encode, encode_directory,
+    CloseReason, Delivery, Encoded, Link, Opening, Protocol, Received, encode, encode_directory,
 };
 use switchboard_wire::directory;
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 
 use super::Scope;
-use crate::hub::{self, Admission, Hub, Line};
+use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options, Socket};
@@ -49,21 +48,19 @@ fn connect(
     let traffic = &shared.metrics.socketio;
     let (reading, writing) = stream.into_split();
     let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
-    let line = Arc::new(LinkLine { mailbox, protocol });
-    let conn = admission.attach_or_tell(line.clone());
+    let line = admission.attach_or_tell(LinkLine { mailbox, protocol });
     let now = Instant::now();
     let (link, opening) = Link::open(protocol, super::random_sid(), now);
-    let handler = LinkHandler { hub: Arc::clone(&shared.hub), conn, line, link, scope };
     match opening {
-        Opening::Send(text) => handler.line.mailbox.send_text(&text),
+        Opening::Send(text) => line.mailbox.send_text(&text),
         Opening::Greet(hello) => {
             // The first message of a connection is never held back.
-            let _ = handler.hub.message(conn, Ok(hello), now);
+            let _ = line.message(Ok(hello), now);
             hub::flush();
         }
     }
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
-    Connection::new(handler, Socket { reading, early }, options)
+    Connection::new(LinkHandler { line, link, scope }, Socket { reading, early }, options)
 }
 
 /// Queues a message as the frames of a WebSocket session.
@@ -122,10 +119,6 @@ impl Line for LinkLine {
         finish(&self.mailbox)
     }
 
-    fn give_up(&self) -> Queued {
-        finish(&self.mailbox)
-    }
-
     fn flush(&self) {
         self.mailbox.flush();
     }
@@ -134,9 +127,7 @@ impl Line for LinkLine {
 /// What acts on the packets of one client.
 #[derive(Debug)]
 struct LinkHandler {
-    hub: Arc<Hub>,
-    conn: ConnId,
-    line: Arc<LinkLine>,
+    line: Attached<LinkLine>,
     link: Link,
     scope: Scope,
 }
@@ -144,7 +135,7 @@ struct LinkHandler {
 impl LinkHandler {
     fn end(&self, reason: CloseReason) -> Next {
         tracing::debug!(%reason, "a Socket.IO session ended");
-        self.hub.close(self.conn, reason.closing());
+        self.line.detach(reason.closing());
         if finish(&self.line.mailbox) == Queued::First {
             self.line.mailbox.flush();
         }
@@ -164,7 +155,10 @@ impl Handler for LinkHandler {
         };
         match received {
             Ok(Received::Nothing) => Next::ReadOn,
-            Ok(Received::Deliver(delivery)) => super::tell(&self.hub, self.conn, delivery, self.scope, now).into(),
+            Ok(Received::Deliver(delivery)) => match self.scope.narrow(delivery) {
+                Delivery::Rooms(message) => self.line.message(message, now).into(),
+                Delivery::Star(request) => self.line.directory(request, now).into(),
+            },
             Ok(Received::Answer(answer)) => {
                 self.line.mailbox.send_text_with(|out| answer.write_to(out));
                 Next::ReadOn
@@ -174,7 +168,7 @@ impl Handler for LinkHandler {
     }
 
     fn on_end(&mut self, ending: Ending) {
-        self.hub.close(self.conn, ending.closing());
+        self.line.end(ending);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -190,12 +184,5 @@ impl Handler for LinkHandler {
             }
             Err(reason) => self.end(reason),
         }
-    }
-}
-
-impl Drop for LinkHandler {
-    /// Covers a connection that is aborted; the hub ignores one that it knows to be over.
-    fn drop(&mut self) {
-        self.hub.close(self.conn, Closing::Lost);
     }
 }

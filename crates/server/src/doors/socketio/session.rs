@@ -251,8 +251,11 @@ impl PollingSession {
 
     /// Tells the core what the client said. The caller flushes the hub.
     fn say(&self, delivery: Delivery<'_>, now: Instant) -> Pace {
-        let hub = self.hub.upgrade();
-        hub.map(|hub| super::tell(&hub, self.conn, delivery, self.scope, now)).unwrap_or_default()
+        let Some(hub) = self.hub.upgrade() else { return Pace::default() };
+        match self.scope.narrow(delivery) {
+            Delivery::Rooms(message) => hub.message(self.conn, message, now),
+            Delivery::Star(request) => hub.directory(self.conn, request, now),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -276,10 +279,6 @@ impl Line for PollingSession {
     }
 
     fn close(&self, _code: GoodbyeCode) -> Queued {
-        self.inbox.dismiss()
-    }
-
-    fn give_up(&self) -> Queued {
         self.inbox.dismiss()
     }
 

@@ -99,6 +99,6 @@ impl Handler for SocketHandler {
     }
 
     fn on_end(&mut self, ending: Ending) {
-        self.upgrade.closed(ending != Ending::Abrupt);
+        self.upgrade.closed(matches!(ending, Ending::Orderly | Ending::Departed));
     }
 }
