@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
 
 /// Where a dialect is, what a client says first, and what it hears in the end when the server stops.
 struct Door {
@@ -190,6 +191,24 @@ async fn a_close_frame_that_came_while_the_client_was_held_back_is_found() {
     assert!(matches!(soon("the end", client.0.read(&mut [0])).await, Ok(0)));
     drop(client);
     stop.await.expect("stopped");
+}
+
+#[tokio::test]
+async fn who_answers_no_ping_is_told_so_at_every_door_that_pings() {
+    let server = TestServer::with(|config| {
+        config.limits.heartbeat = Duration::from_millis(500);
+        config.limits.heartbeat_timeout = Duration::from_millis(500);
+        config.peerjs.alive_timeout = Duration::from_secs(1);
+    })
+    .await;
+    // Socket.IO has a heartbeat of its own, and knows no reasons.
+    for door in DOORS.iter().filter(|door| door.code.is_some()) {
+        let mut client = Client::served(server.address(), door).await;
+        assert_eq!(client.frame().await, (PING, Vec::new()), "{}", door.path);
+        let (text, code) = client.last_words().await;
+        assert_eq!(code, Some(4003), "{}", door.path);
+        assert_eq!(text.is_some_and(|text| text.contains("idle-timeout")), door.path == "/ws", "{}", door.path);
+    }
 }
 
 #[tokio::test]
