@@ -58,11 +58,15 @@ fn act(action: Action) -> anyhow::Result<()> {
 }
 
 fn configuration(sources: &Sources, what: Print) -> Result<String, Invalid> {
-    Ok(match what {
-        Print::Default => Settings::default().to_toml(Secrets::Hide),
-        Print::Effective => Settings::load(sources)?.to_toml(Secrets::Hide),
-        Print::WithSecrets => Settings::load(sources)?.to_toml(Secrets::Show),
-    })
+    let secrets = match what {
+        Print::Default => return Ok(Settings::default().to_toml(Secrets::Hide)),
+        Print::Effective => Secrets::Hide,
+        Print::WithSecrets => Secrets::Show,
+    };
+    let settings = Settings::load(sources)?;
+    // What no server could start with is not in effect either.
+    settings.meaning()?;
+    Ok(settings.to_toml(secrets))
 }
 
 fn check(sources: &Sources) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::{run, switchboard, text};
+use common::{Serving, run, switchboard, text};
 use tempfile::TempDir;
 
 /// A directory with a configuration file.
@@ -81,6 +81,32 @@ fn what_is_printed_can_be_loaded_and_prints_the_same_values() {
     let defaults = output(switchboard().args(["config", "--default"]));
     let (_printed, printed) = file(&defaults);
     assert_eq!(values(&output(switchboard().arg("config").arg("--config").arg(&printed))), values(&defaults));
+}
+
+#[test]
+fn what_is_printed_is_a_configuration_to_start_with() {
+    let secret = "6f3e0b9d1c2a48577e6c0f1b2d3a4958";
+    for arguments in [&["config"][..], &["config", "--default"], &["config", "--listen", "1", "--show-secrets"]] {
+        let mut command = switchboard();
+        if arguments.contains(&"--show-secrets") {
+            command.env("SWITCHBOARD_TURN__SECRET", secret);
+        }
+        let (_printed, printed) = file(&output(command.args(arguments)));
+        let checked = output(switchboard().arg("check-config").arg("--config").arg(&printed));
+        assert!(checked.starts_with("The configuration is valid"), "{checked}");
+        let path = printed.to_str().expect("UTF-8");
+        let mut server = Serving::start(&["--config", path, "--admin-listen", "none"]);
+        assert_ne!(server.address(), "");
+    }
+}
+
+#[test]
+fn what_no_server_could_start_with_is_not_printed() {
+    for assignment in ["turn.tls_listen=443", "turn.certificate=/nonexistent.pem", "listen=[]"] {
+        let output = run(&["config", "--set", assignment]);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{assignment}");
+        assert!(text(&output.stderr).starts_with("error: --set: "), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use switchboard_turn::PeerPolicy;
 
 use super::super::Settings;
 use super::super::problem::{Origin, Problem};
+use super::super::raw::Raw;
 use super::super::secrets::{FilePath, Hidden};
 use super::super::turn::RelaySource;
 use super::narrow;
@@ -96,7 +97,8 @@ impl Settings {
                 None
             }
             (None, None) => {
-                if self.origin("turn.tls_listen") != Origin::Default && !raw.tls_listen.is_empty() {
+                // Not by its origin: a printed file sets every default.
+                if !raw.tls_listen.is_empty() && raw.tls_listen != Raw::default().turn.tls_listen {
                     let sentence = "needs `turn.certificate` and `turn.private_key`";
                     problems.push(self.problem("turn.tls_listen", sentence, "there is no TLS without a certificate"));
                 }
@@ -227,6 +229,9 @@ mod tests {
         assert_eq!(
             complaints(&["turn.tls_listen=443"]),
             ["`turn.tls_listen` needs `turn.certificate` and `turn.private_key`"]
+        );
+        assert!(
+            meaning(&["turn.tls_listen=5349"]).expect("the default, as printed files have it").tls_listen.is_empty()
         );
         let missing = complaints(&["turn.certificate=/nonexistent.pem", &key]);
         assert!(missing[0].starts_with("`turn.certificate` names a file that cannot be read: /nonexistent.pem:"));
