@@ -219,6 +219,11 @@ impl Mailbox {
         self.send_text(&text);
     }
 
+    /// Lets the socket's own task look what is to be done.
+    pub(crate) fn wake(&self) {
+        self.task.wake();
+    }
+
     fn register(&self, waker: &Waker) {
         self.task.register(waker);
     }

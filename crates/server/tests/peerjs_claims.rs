@@ -60,6 +60,61 @@ async fn another_token_gets_the_id_of_a_holder_that_shows_no_life() {
 }
 
 #[tokio::test]
+async fn what_is_said_while_an_id_is_in_dispute_is_acted_on_when_that_is_over() {
+    let server = TestServer::spawn().await;
+    let mut ann = PeerJsClient::open(server.address(), "ann", "t").await;
+    let held = PeerJsClient::open(server.address(), "ben", "mine").await.into_stream();
+    let mut newcomer = PeerJsClient::connect(server.address(), "ben", "another").await;
+    newcomer.offer("ann", 1).await;
+    newcomer.send(&json!({"type": "CANDIDATE", "dst": "ann", "payload": "x".repeat(40_000)})).await;
+    newcomer.offer("ann", 2).await;
+    assert_eq!(newcomer.next().await, json!({"type": "OPEN"}), "and no error before it");
+    assert_eq!(ann.next().await, json!({"type": "OFFER", "src": "ben", "dst": "ann", "payload": 1}));
+    assert_eq!(ann.next().await["type"], "CANDIDATE");
+    assert_eq!(ann.next().await["payload"], 2);
+    newcomer.assert_silent("ben").await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn who_calls_under_an_id_that_it_does_not_get_reaches_nobody_and_hears_only_that() {
+    let server = TestServer::spawn().await;
+    let mut ann = PeerJsClient::open(server.address(), "ann", "t").await;
+    let held = PeerJsClient::open(server.address(), "ben", "mine").await.into_stream();
+    let mut refused = PeerJsClient::connect(server.address(), "ben", "another").await;
+    refused.offer("ann", 1).await;
+    // Its owner comes back meanwhile.
+    let mut back = PeerJsClient::open(server.address(), "ben", "mine").await;
+    assert_eq!(refused.next().await["type"], "ID-TAKEN");
+    assert_eq!(refused.end().await, None);
+    ann.assert_silent("ann").await;
+    back.assert_silent("ben").await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn who_gives_an_id_up_that_is_in_dispute_is_told_that_it_was_its_own() {
+    let server = TestServer::spawn().await;
+    let held = PeerJsClient::open(server.address(), "ben", "mine").await.into_stream();
+    let mut newcomer = PeerJsClient::connect(server.address(), "ben", "another").await;
+    newcomer.send(&json!({"type": "LEAVE"})).await;
+    assert_eq!(newcomer.next().await, json!({"type": "OPEN"}));
+    PeerJsClient::open(server.address(), "ben", "third").await.assert_silent("ben").await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn who_leaves_while_an_id_is_in_dispute_is_answered_at_once() {
+    let server = TestServer::spawn().await;
+    let held = PeerJsClient::open(server.address(), "ben", "mine").await.into_stream();
+    let newcomer = PeerJsClient::connect(server.address(), "ben", "another").await;
+    let before = Instant::now();
+    newcomer.close(Some(1001)).await;
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    drop(held);
+}
+
+#[tokio::test]
 async fn who_shows_no_life_loses_its_id_and_any_sign_of_life_counts() {
     let server = TestServer::with(|config| config.peerjs.alive_timeout = Duration::from_millis(600)).await;
     let mut silent = PeerJsClient::open(server.address(), "silent", "t").await.into_stream();

@@ -86,6 +86,10 @@ impl From<Pace> for Next {
 pub(crate) trait Handler: Send {
     /// Where the socket's messages wait.
     fn mailbox(&self) -> &Mailbox;
+    /// Whether messages may come. A handler that takes none yet wakes the socket's task when it does: [`Mailbox::wake`].
+    fn takes_messages(&self) -> bool {
+        true
+    }
     /// Acts on a message.
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next;
     /// Something came, if only a part of a frame: the client lives.
@@ -134,7 +138,7 @@ pub(crate) struct Connection<H> {
     handler: H,
     socket: Reading,
     decoder: Decoder,
-    /// What came of a frame that is not whole, or was not acted on because the client is paced.
+    /// What came of a frame that is not whole, or was not acted on because the client is paced or has to wait.
     unread: Vec<u8>,
     heartbeat: Option<Heartbeat>,
     traffic: Arc<Traffic>,
@@ -149,6 +153,8 @@ enum Phase {
     Open,
     /// Sent too much; reads on at the time.
     Paced(Instant),
+    /// Said something before the handler takes messages; reads on when it does. What comes meanwhile stays in the kernel.
+    Waiting,
     /// Ends; what comes is only searched for the client's close frame, until it closes or the time is up.
     Ending(Instant),
 }
@@ -206,7 +212,10 @@ impl<H: Handler> Connection<H> {
 
     /// Reads until there is nothing more; ready when the connection is over.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !matches!(self.phase, Phase::Paced(_)) {
+        if matches!(self.phase, Phase::Waiting) && self.handler.takes_messages() {
+            self.open_again(Instant::now());
+        }
+        while !matches!(self.phase, Phase::Paced(_) | Phase::Waiting) {
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
                 let mut buffer = ReadBuf::new(buffer);
                 let outcome = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer));
@@ -241,6 +250,13 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// Goes on after a time in which nothing was read, so that the client could not be heard.
+    fn open_again(&mut self, now: Instant) {
+        self.phase = Phase::Open;
+        self.last_heard = now;
+        self.act_on_unread(now);
+    }
+
     fn act_on_unread(&mut self, now: Instant) {
         let mut unread = mem::take(&mut self.unread);
         if !unread.is_empty() {
@@ -253,6 +269,11 @@ impl<H: Handler> Connection<H> {
     fn act_on(&mut self, mut bytes: &mut [u8], now: Instant) {
         let mut ping = None;
         while matches!(self.phase, Phase::Open) {
+            // Pings and the close are not for the handler, and wait for nothing.
+            if begins_message(bytes) && !self.handler.takes_messages() {
+                self.phase = Phase::Waiting;
+                break;
+            }
             let frame = match self.decoder.decode(bytes) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
@@ -352,6 +373,8 @@ impl<H: Handler> Connection<H> {
     fn deadline(&self) -> Instant {
         match self.phase {
             Phase::Paced(at) | Phase::Ending(at) => at,
+            // The handler knows what it waits for, and until when.
+            Phase::Waiting => self.last_heard + FAR,
             Phase::Open => self.silent_until().min(self.handler.deadline().unwrap_or(self.last_heard + FAR)),
         }
     }
@@ -373,11 +396,8 @@ impl<H: Handler> Connection<H> {
         }
         match self.phase {
             Phase::Ending(_) => return Poll::Ready(()),
-            Phase::Paced(_) => {
-                self.phase = Phase::Open;
-                self.last_heard = now;
-                self.act_on_unread(now);
-            }
+            Phase::Paced(_) => self.open_again(now),
+            Phase::Waiting => self.last_heard = now,
             Phase::Open if self.silent_until() > now => {
                 if self.handler.on_deadline(now) == Next::End {
                     self.end(now);
@@ -396,6 +416,11 @@ impl<H: Handler> Connection<H> {
         hub::flush();
         Poll::Pending
     }
+}
+
+/// Whether a message begins here or a piece of one, not a control frame (RFC 6455 §5.5).
+fn begins_message(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & 0x08 == 0)
 }
 
 /// The payload of a ping, to be sent back. Only the last of several that came together is answered (§5.5.3).

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, Request};
@@ -127,7 +127,8 @@ impl Opened {
         let traffic = &shared.metrics.peerjs;
         let (reading, writing) = stream.into_split();
         let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
-        let line = PeerJsLine { mailbox, name: name.clone(), probed: AtomicBool::new(false) };
+        let line =
+            PeerJsLine { mailbox, name: name.clone(), decided: AtomicBool::default(), probed: AtomicBool::default() };
         let line = admission.attach_or_tell(line);
         let claim = directory::Request::Claim { namespace, name, claim: Claim::Exclusive { secret } };
         // Nothing can be too fast yet.
@@ -181,6 +182,8 @@ struct PeerJsLine {
     mailbox: Mailbox,
     /// Its id.
     name: Name,
+    /// Whether the id is its own is known: it was told one or the other.
+    decided: AtomicBool,
     /// It was asked for a sign of life.
     probed: AtomicBool,
 }
@@ -193,7 +196,11 @@ impl Line for PeerJsLine {
 
     fn deliver_directory(&self, message: &directory::Message) -> Queued {
         match message {
-            directory::Message::Held { .. } => self.tell(Notice::Open),
+            directory::Message::Held { .. } => {
+                let queued = self.tell(Notice::Open);
+                self.decide();
+                queued
+            }
             directory::Message::Text(text) => self.queue(text),
             directory::Message::Expired { to, .. } => self.tell(Notice::Expire { from: to, to: &self.name }),
             directory::Message::Refused(refusal) => self.refuse(refusal),
@@ -203,7 +210,7 @@ impl Line for PeerJsLine {
     }
 
     fn probe(&self) -> Queued {
-        self.probed.store(true, Relaxed);
+        self.probed.store(true, Ordering::Relaxed);
         self.mailbox.queue(FRAMING_BYTES, |out| frame::encode(Opcode::Ping, b"", out))
     }
 
@@ -217,6 +224,13 @@ impl Line for PeerJsLine {
 }
 
 impl PeerJsLine {
+    /// Lets what the client said be acted on: pages call others before they are told `OPEN`, and an id may be in dispute for seconds.
+    fn decide(&self) {
+        if !self.decided.swap(true, Ordering::Release) {
+            self.mailbox.wake();
+        }
+    }
+
     fn queue(&self, json: &[u8]) -> Queued {
         self.mailbox.queue(json.len() + FRAMING_BYTES, |out| frame::encode(Opcode::Text, json, out))
     }
@@ -275,9 +289,13 @@ impl Handler for PeerJsHandler {
     }
 
     fn on_heard(&mut self, _now: Instant) {
-        if self.line.probed.swap(false, Relaxed) {
+        if self.line.probed.swap(false, Ordering::Relaxed) {
             self.line.alive();
         }
+    }
+
+    fn takes_messages(&self) -> bool {
+        self.line.decided.load(Ordering::Acquire)
     }
 
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {
