@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use switchboard_signalling::core::{self, Caller, Closing, ConnId, Core, Event, Output, OwnKeys, Pace, Refusal, Stats};
+use switchboard_signalling::core::{
+    self, Caller, Closing, ConnId, Core, Event, Output, OwnKeys, Pace, Refusal, Returning, Stats,
+};
 use switchboard_wire::PeerId;
 use switchboard_wire::directory::{self, Malformed, Name, Namespace, Secret};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, Dialect, GoodbyeCode, Reference, ServerMessage};
@@ -83,8 +85,25 @@ impl Hub {
 
     /// Asks for a place for a connection.
     pub(crate) fn admit(self: &Arc<Self>, from: impl Into<Caller>, dialect: Dialect) -> Result<Admission, Refusal> {
+        self.admission(|core| core.handle_connect(from, dialect, Instant::now()))
+    }
+
+    /// Asks for a place for a connection that comes for a name; see [`Core::handle_reconnect`].
+    pub(crate) fn readmit(
+        self: &Arc<Self>,
+        from: Caller,
+        dialect: Dialect,
+        returning: Returning<'_>,
+    ) -> Result<Admission, Refusal> {
+        self.admission(|core| core.handle_reconnect(from, dialect, returning, Instant::now()))
+    }
+
+    fn admission(
+        self: &Arc<Self>,
+        connect: impl FnOnce(&mut Core) -> Result<ConnId, Refusal>,
+    ) -> Result<Admission, Refusal> {
         let conn = self.with(|state| {
-            let conn = state.core.handle_connect(from, dialect, Instant::now())?;
+            let conn = connect(&mut state.core)?;
             state.lines.insert(conn, None);
             Ok(conn)
         })?;

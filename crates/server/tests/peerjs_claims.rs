@@ -30,6 +30,38 @@ async fn a_socket_that_was_cut_without_a_word_does_not_keep_its_owner_out() {
     drop(held);
 }
 
+/// Twenty pages of a school lose its network at once, and are back before anybody has noticed.
+#[tokio::test]
+async fn all_clients_of_a_full_address_take_their_ids_back() {
+    let server = TestServer::with(|config| {
+        config.limits.connections_per_address = 20;
+        config.trusted_proxies.clear();
+    })
+    .await;
+    let mut frozen = Vec::new();
+    for number in 0..20 {
+        frozen.push(PeerJsClient::open(server.address(), &format!("pupil{number}"), "t").await.into_stream());
+    }
+    let mut back = Vec::new();
+    for number in 0..20 {
+        back.push(PeerJsClient::open(server.address(), &format!("pupil{number}"), "t").await);
+    }
+    drop(frozen);
+    for (number, client) in back.iter_mut().enumerate() {
+        client.assert_silent(&format!("pupil{number}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_server_lets_its_clients_come_back() {
+    let server = TestServer::with(|config| config.limits.connections = 1).await;
+    let held = PeerJsClient::open(server.address(), "ann", "t").await.into_stream();
+    let mut stranger = PeerJsClient::connect(server.address(), "ann", "guess").await;
+    assert_eq!(stranger.error().await, "Server has reached its concurrent user limit");
+    PeerJsClient::open(server.address(), "ann", "t").await.assert_silent("ann").await;
+    drop(held);
+}
+
 #[tokio::test]
 async fn another_token_is_refused_by_a_holder_that_lives() {
     let server = TestServer::spawn().await;

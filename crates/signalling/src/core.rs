@@ -8,6 +8,7 @@
 //! period. The protocol is described in `docs/protocol/rooms.md`.
 
 mod address;
+mod admission;
 mod config;
 mod directory;
 mod event;
@@ -33,6 +34,7 @@ use switchboard_wire::rooms::{
 use switchboard_wire::{Instant, PeerId, RoomId};
 
 pub use address::{AddressKey, ClientAddr};
+pub use admission::Returning;
 pub use config::{Config, Rate};
 pub use directory::{DirectoryConfig, NameLimits, WaitingLimits};
 pub use event::Event;
@@ -41,6 +43,7 @@ pub use pace::Pace;
 pub use stats::{ByDialect, Stats};
 
 use address::Addresses;
+use admission::Places;
 use directory::{Directory, Holding};
 use greeting::Hello;
 use pace::Meter;
@@ -141,6 +144,8 @@ pub enum Output {
 #[derive(Debug)]
 struct Connection {
     address: AddressKey,
+    /// It has a place of its own; otherwise one that came back has it.
+    counted: bool,
     /// By which name it reached the server.
     host: Option<HostName>,
     dialect: Dialect,
@@ -185,6 +190,7 @@ pub struct Core {
     draining: bool,
     connections: OwnKeys<ConnId, Connection>,
     addresses: Addresses,
+    places: Places,
     peers: OwnKeys<PeerId, Peer>,
     rooms: HashMap<RoomId, Room>,
     /// The groups that are not complete, by the id under which they gather; each is among `rooms`.
@@ -207,6 +213,7 @@ impl Core {
             draining: false,
             connections: OwnKeys::default(),
             addresses: Addresses::default(),
+            places: Places::default(),
             peers: OwnKeys::default(),
             rooms: HashMap::new(),
             gathering: HashMap::new(),
@@ -216,48 +223,6 @@ impl Core {
             outputs: VecDeque::new(),
             stats: Stats::default(),
         }
-    }
-
-    /// Admits a connection, or says why not.
-    ///
-    /// # Errors
-    /// The limits on connections, per address (IPv6 by /64) and in all, and the drain.
-    pub fn handle_connect(
-        &mut self,
-        from: impl Into<Caller>,
-        dialect: Dialect,
-        now: Instant,
-    ) -> Result<ConnId, Refusal> {
-        let Caller { address, host } = from.into();
-        let address = address.key();
-        let admitted = self.admit(address);
-        if let Err(refusal) = admitted {
-            self.stats.count_refusal(refusal);
-            return Err(refusal);
-        }
-        let conn = ConnId(self.next_conn);
-        self.next_conn += 1;
-        let deadline = now + self.config.greeting_timeout(dialect);
-        self.timers.set(deadline, Timer::Greeting(conn));
-        let state = Standing::Expected { deadline };
-        let (meter, slow_until, holding) = (Meter::default(), None, Holding::default());
-        let connection = Connection { address, host, dialect, meter, slow_until, state, holding };
-        self.connections.insert(conn, connection);
-        self.stats.connections[dialect] += 1;
-        self.stats.connected_total[dialect] += 1;
-        Ok(conn)
-    }
-
-    fn admit(&mut self, address: AddressKey) -> Result<(), Refusal> {
-        if self.draining {
-            return Err(Refusal::Draining);
-        }
-        let limit = self.config.connections;
-        if self.connections.len() >= limit as usize {
-            return Err(Refusal::ServerFull { limit });
-        }
-        let limit = self.config.connections_per_address;
-        if self.addresses.admit(address, limit) { Ok(()) } else { Err(Refusal::AddressFull { limit }) }
     }
 
     /// Acts on one message, or answers that it could not be read; unknown connections are ignored.
@@ -491,7 +456,7 @@ impl Core {
         if let Standing::Expected { deadline } = connection.state {
             self.timers.unset(deadline, Timer::Greeting(conn));
         }
-        self.addresses.release(connection.address, now, &mut self.timers);
+        self.release_place(conn, connection, now);
         self.release_holding(conn, std::mem::take(&mut connection.holding));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use switchboard_signalling::core::{Closing, ConnId, Pace};
-use switchboard_wire::directory::{self, Malformed};
+use switchboard_wire::directory::{self, Claim, Malformed, Name, Namespace};
 use switchboard_wire::rooms::{ClientMessage, DecodeError, GoodbyeCode};
 
 use super::{Hub, Line};
@@ -79,6 +79,16 @@ impl<L> Attached<L> {
     /// Passes on what the client asks of the directory; see [`Hub::directory`].
     pub(crate) fn directory(&self, request: Result<directory::Request<'_>, Malformed>, now: Instant) -> Pace {
         self.hub.directory(self.conn, request, now)
+    }
+
+    /// Claims the name that the client came for; see [`Hub::readmit`]. The caller flushes.
+    pub(crate) fn claim(&self, namespace: Namespace, name: Name, claim: Claim) {
+        self.hub.with(|state| {
+            let request = directory::Request::Claim { namespace, name, claim };
+            // Nothing can be too fast yet.
+            let _ = state.core.handle_directory(self.conn, Ok(request), Instant::now());
+            state.core.handle_return(self.conn);
+        });
     }
 
     /// Takes note that the client answered a [`Line::probe`]. The caller flushes.

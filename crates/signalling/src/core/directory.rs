@@ -202,9 +202,14 @@ impl Core {
 
     /// Whether the name is held and has this secret.
     pub fn holds(&self, namespace: Namespace, name: &str, secret: &Secret) -> bool {
+        self.holder(namespace, name, secret).is_some()
+    }
+
+    /// Who holds the name with this secret.
+    pub(super) fn holder(&self, namespace: Namespace, name: &str, secret: &Secret) -> Option<ConnId> {
         match self.directory.entry(namespace, name) {
-            Some(Entry::One(owner)) => owner.secret == *secret,
-            Some(Entry::Many(_)) | None => false,
+            Some(Entry::One(owner)) if owner.secret == *secret => Some(owner.conn),
+            Some(Entry::One(_) | Entry::Many(_)) | None => None,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{Query, Request};
 use axum::response::Response;
 use http::Uri;
-use switchboard_signalling::core::{Caller, Pace, Refusal};
+use switchboard_signalling::core::{Caller, Pace, Refusal, Returning};
 use switchboard_wire::Dialect;
 use switchboard_wire::directory::{
     self, Absent, Claim, Malformed, NAME_BYTES, Name, Namespace, Recipients, Secret, Send,
@@ -67,7 +67,8 @@ pub(super) async fn open(shared: Arc<Shared>, request: Request) -> Response {
     let asked = shared.hooks.ask((&parts).into(), address, Dialect::PeerJs).await;
     let admitted = ticket(&shared.config.peerjs, &parts.uri).and_then(|ticket| {
         asked.map_err(Denied::Unwelcome)?;
-        let admission = shared.hub.admit(Caller { address, host }, Dialect::PeerJs);
+        let returning = Returning { namespace: ticket.namespace, name: &ticket.name, secret: &ticket.secret };
+        let admission = shared.hub.readmit(Caller { address, host }, Dialect::PeerJs, returning);
         admission.map(|admission| (ticket, admission)).map_err(Denied::Refused)
     });
     switch(Request::from_parts(parts, body), accepted, move |stream, early| {
@@ -130,9 +131,7 @@ impl Opened {
         let line =
             PeerJsLine { mailbox, name: name.clone(), decided: AtomicBool::default(), probed: AtomicBool::default() };
         let line = admission.attach_or_tell(line);
-        let claim = directory::Request::Claim { namespace, name, claim: Claim::Exclusive { secret } };
-        // Nothing can be too fast yet.
-        let _ = line.directory(Ok(claim), Instant::now());
+        line.claim(namespace, name, Claim::Exclusive { secret });
         hub::flush();
         let options = Options {
             message_bytes: MESSAGE_BYTES,
