@@ -17,7 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, ETAG, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -84,7 +84,7 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     let (Some(file), Some(kind)) = (Web::get(&path), content_type(&path)) else { return missing() };
     let mut response = answer(&shared, &path, file, kind, request.headers()).await;
     if is_module(&path) {
-        share(&shared, request.headers(), response.headers_mut());
+        share(&shared, &request, response.headers_mut());
     }
     response
 }
@@ -224,10 +224,10 @@ fn is_module(path: &str) -> bool {
 }
 
 /// Lets pages of the listed origins import a module.
-fn share(shared: &Shared, asked: &HeaderMap, headers: &mut HeaderMap) {
+fn share(shared: &Shared, asked: &Request, headers: &mut HeaderMap) {
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-    if let Some(origin) = asked.get(ORIGIN)
-        && shared.origins.admits(Some(origin), asked.get(HOST))
+    if let Some(origin) = asked.headers().get(ORIGIN)
+        && shared.origins.admits(asked.headers(), asked.extensions())
     {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }

@@ -37,10 +37,14 @@ pub fn client_addr(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Clie
 /// A client that gets a lie past its proxies deceives itself alone: the name comes back to it in URLs and goes nowhere
 /// else.
 pub fn host_name(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<HostName> {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let forwarded = text(&FORWARDED_HOST).filter(|_| is_in(trusted, peer));
-    let forwarded = forwarded.and_then(|hosts| hosts.split(',').next()).map(str::trim);
-    forwarded.and_then(HostName::from_authority).or_else(|| HostName::from_authority(text(&HOST)?))
+    let forwarded = forwarded_host(peer, headers, trusted).and_then(HostName::from_authority);
+    forwarded.or_else(|| HostName::from_authority(headers.get(HOST)?.to_str().ok()?))
+}
+
+/// What the first of the proxies was asked for, host and perhaps port, if `peer` is a trusted one and says so.
+pub(crate) fn forwarded_host<'h>(peer: IpAddr, headers: &'h HeaderMap, trusted: &[IpNet]) -> Option<&'h str> {
+    let hosts = headers.get(&FORWARDED_HOST).filter(|_| is_in(trusted, peer))?.to_str().ok()?;
+    hosts.split(',').next().map(str::trim)
 }
 
 /// An address, as some proxies write it with a port.

@@ -14,6 +14,7 @@ pub mod ice;
 mod listener;
 mod mailbox;
 mod metrics;
+mod occasional;
 mod origins;
 mod patient;
 mod routes;

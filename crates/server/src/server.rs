@@ -140,15 +140,15 @@ impl Shared {
         let metrics = Arc::new(Metrics::default());
         let board = turn.map(|turn| turn.board().clone());
         Ok(Arc::new(Self {
-            origins: OriginPolicy::new(&config.origins, config.public_url.as_deref())?,
-            star_origins: OriginPolicy::new(&config.star.origins, config.public_url.as_deref())?,
+            origins: OriginPolicy::new("origins", &config.origins, &config)?,
+            star_origins: OriginPolicy::new("star.origins", &config.star.origins, &config)?,
             registry: metrics::registry(Arc::clone(&hub), Arc::clone(&metrics), board),
             hub,
             ice,
             ice_gate: Gate::new(&config.turn.api_tokens),
-            relay_origins: OriginPolicy::new(&config.relay.origins, config.public_url.as_deref())?,
-            matchbox_origins: OriginPolicy::new(&config.matchbox.origins, config.public_url.as_deref())?,
-            peerjs: PeerJs::new(&config.peerjs, config.public_url.as_deref())?,
+            relay_origins: OriginPolicy::new("relay.origins", &config.relay.origins, &config)?,
+            matchbox_origins: OriginPolicy::new("matchbox.origins", &config.matchbox.origins, &config)?,
+            peerjs: PeerJs::new(&config)?,
             metrics,
             sessions: Arc::default(),
             packed: PackedFiles::default(),

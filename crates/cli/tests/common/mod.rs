@@ -66,11 +66,18 @@ impl Serving {
 
     /// Waits for a log line that contains `words`.
     pub fn logged(&self, words: &str) -> String {
+        self.logged_until(words).1
+    }
+
+    /// The same; returns it after the lines before it.
+    pub fn logged_until(&self, words: &str) -> (Vec<String>, String) {
+        let mut before = Vec::new();
         loop {
-            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never logged: {words}"));
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never logged: {words}; {before:#?}"));
             if line.contains(words) {
-                return line;
+                return (before, line);
             }
+            before.push(line);
         }
     }
 

@@ -8,8 +8,8 @@ use axum::extract::{Query, Request, State};
 use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST,
-    ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
@@ -126,10 +126,11 @@ impl Gate {
 
 /// Answers a request of `/ice`.
 pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (origin, host) = (request.headers().get(ORIGIN), request.headers().get(HOST));
+    let origin = request.headers().get(ORIGIN);
     // The page of a PeerJS client counts only if the operator named its origin: that everybody may be introduced lets nobody relay.
     let named = origin.is_some_and(|origin| shared.peerjs.names(origin));
-    let mut response = if !named && !shared.origins.admits(origin, host) {
+    let mut response = if !named && !shared.origins.admits(request.headers(), request.extensions()) {
+        shared.origins.tell_refusal(request.headers(), request.extensions());
         metrics::count(&shared.metrics.refusals.foreign_origin);
         Refused::ForeignOrigin.response()
     } else if *request.method() == Method::OPTIONS && origin.is_some() {

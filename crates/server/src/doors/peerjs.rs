@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use switchboard_wire::PeerId;
 use switchboard_wire::directory::{Namespace, Secret};
 
+use crate::Config;
 use crate::budget::Budgets;
 use crate::config::{DEFAULT_PEERJS_KEY, MountPath, PeerJsConfig};
 use crate::doors::ice;
@@ -43,8 +44,9 @@ pub(crate) enum Target {
 
 impl PeerJs {
     /// Reads the configuration; `public_url` counts as the server's own origin.
-    pub(crate) fn new(config: &PeerJsConfig, public_url: Option<&str>) -> Result<Self, SpawnError> {
-        Ok(Self { origins: OriginPolicy::new(&config.origins, public_url)?, listings: Budgets::new(ice::RATE) })
+    pub(crate) fn new(config: &Config) -> Result<Self, SpawnError> {
+        let origins = OriginPolicy::new("peerjs.origins", &config.peerjs.origins, config)?;
+        Ok(Self { origins, listings: Budgets::new(ice::RATE) })
     }
 
     /// Whether pages of this origin were named by the operator, who admits them to the relay with that.

@@ -16,9 +16,9 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use http::Method;
+use http::header::{CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
-use http::{HeaderValue, Method};
 use rand::Rng as _;
 use switchboard_signalling::core::{ClientAddr, Refusal};
 use switchboard_signalling::socketio::{Delivery, Fault, Protocol, Query, Sid, Transport};
@@ -28,6 +28,7 @@ use super::opening::{not_claimable, refuse_client, refuse_handshake, switch};
 use crate::client_addr::client_addr;
 use crate::http::Peer;
 use crate::metrics;
+use crate::origins::OriginPolicy;
 use crate::server::Shared;
 use crate::websocket::handshake;
 use crate::websocket::stream::Stream;
@@ -69,8 +70,9 @@ enum Denied {
 
 /// Answers a request of the door.
 pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (origin, host) = (request.headers().get(ORIGIN).cloned(), request.headers().get(HOST).cloned());
-    let Some(scope) = scope(&shared, &request, origin.as_ref(), host.as_ref()) else {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let Some(scope) = scope(&shared, &request) else {
+        shared.origins.tell_refusal(request.headers(), request.extensions());
         metrics::count(&shared.metrics.refusals.foreign_origin);
         return reply::fault(Fault::Forbidden);
     };
@@ -90,18 +92,14 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
 ///
 /// Pages of webrtc-star are elsewhere than its servers. Their clients open WebSockets, and since 2021 at an address of their own;
 /// to all other requests of strangers the answer is the one that a page of the rooms sample can read.
-fn scope(
-    shared: &Shared,
-    request: &Request,
-    origin: Option<&HeaderValue>,
-    host: Option<&HeaderValue>,
-) -> Option<Scope> {
+fn scope(shared: &Shared, request: &Request) -> Option<Scope> {
     let star = shared.config.star.enabled;
-    if shared.origins.admits(origin, host) {
+    let admits = |origins: &OriginPolicy| origins.admits(request.headers(), request.extensions());
+    if admits(&shared.origins) {
         return Some(Scope { rooms: true, star });
     }
     let asks_for_star = request.uri().path().starts_with("/socket.io-next") || handshake::is_upgrade(request.headers());
-    (star && asks_for_star && shared.star_origins.admits(origin, host)).then_some(Scope { rooms: false, star })
+    (star && asks_for_star && admits(&shared.star_origins)).then_some(Scope { rooms: false, star })
 }
 
 async fn answer(shared: Arc<Shared>, request: Request, scope: Scope) -> Response {

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use sha1::{Digest as _, Sha1};
@@ -66,7 +66,8 @@ pub(crate) fn accept(request: &Parts, origins: &OriginPolicy) -> Result<Accepted
     if STANDARD.decode(key).map_or(0, |nonce| nonce.len()) != 16 {
         return Err(Refused::BadKey);
     }
-    if !origins.admits(request.headers.get(ORIGIN), request.headers.get(HOST)) {
+    if !origins.admits(&request.headers, &request.extensions) {
+        origins.tell_refusal(&request.headers, &request.extensions);
         return Err(Refused::ForeignOrigin);
     }
     Ok([
@@ -93,6 +94,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::Config;
     use crate::config::Origins;
 
     fn request(change: impl FnOnce(&mut Request<()>)) -> Result<HeaderValue, Refused> {
@@ -105,7 +107,8 @@ mod tests {
             .body(())
             .expect("valid");
         change(&mut request);
-        let origins = OriginPolicy::new(&Origins::Listed(vec!["https://friend.example".into()]), None).expect("valid");
+        let listed = Origins::Listed(vec!["https://friend.example".into()]);
+        let origins = OriginPolicy::new("origins", &listed, &Config::default()).expect("valid");
         accept(&request.into_parts().0, &origins).map(|[_, _, (_, answer)]| answer)
     }
 

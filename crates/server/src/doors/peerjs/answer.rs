@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, RETRY_AFTER, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -50,7 +50,7 @@ pub(super) fn to(shared: &Shared, target: Target, request: &Request) -> Response
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = request.headers().get(ORIGIN)
-        && shared.peerjs.origins.admits(Some(origin), request.headers().get(HOST))
+        && shared.peerjs.origins.admits(request.headers(), request.extensions())
     {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
