@@ -13,6 +13,9 @@ export async function visit(browser, url, { path = '', waitFor = 'room', ...cont
   return person
 }
 
+/** What Chromium says on plain http of a header that counts on https alone. */
+const UNTRUSTED = /^The Cross-Origin-Opener-Policy header has been ignored, because the URL's origin was untrustworthy/
+
 /** Watches a page that is opened by hand. */
 export async function follow(page, url) {
   const faults = []
@@ -21,7 +24,7 @@ export async function follow(page, url) {
   page.on('request', request => { if (!mine(request.url())) faults.push(`request to ${request.url()}`) })
   page.on('websocket', socket => { if (!mine(socket.url())) faults.push(`socket to ${socket.url()}`) })
   page.on('pageerror', error => faults.push(`error: ${error.stack}`))
-  page.on('console', message => { if (message.type() === 'error') faults.push(`console: ${message.text()}`) })
+  page.on('console', message => { if (message.type() === 'error' && !UNTRUSTED.test(message.text())) faults.push(`console: ${message.text()}`) })
   page.on('dialog', dialog => { faults.push(`dialog: ${dialog.message()}`); void dialog.dismiss() })
   return { page, faults, room: () => new URL(page.url()).searchParams.get('roomId') }
 }

@@ -3,17 +3,20 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { after, before, test } from 'node:test'
 import jsQR from 'jsqr'
-import { connected, nothingUntoward, openFromBar, visit } from './page-driver.mjs'
+import { connected, heard, nothingUntoward, openFromBar, say, visit } from './page-driver.mjs'
 import { launch } from './support/browser.mjs'
 import { startServer } from './support/server.mjs'
 
 let server
 let browser
+/** A browser to which the server has a name, as in a network: plain http and not `localhost`, hence no secure context. */
+let named
+let front
 before(async () => {
-  browser = await launch()
-  server = await startServer()
+  [browser, named, server] = await Promise.all([launch(), launch(['--host-resolver-rules=MAP board.test 127.0.0.1']), startServer()])
+  front = `http://board.test:${server.port}`
 })
-after(async () => { await browser?.close(); await server?.stop() })
+after(async () => { await Promise.all([browser?.close(), named?.close(), server?.stop()]) })
 
 test('the link is copied to the clipboard, and said so', async () => {
   const ann = await visit(browser, server.url, { path: '/?roomId=tea-at-eight', permissions: ['clipboard-read', 'clipboard-write'] })
@@ -29,15 +32,15 @@ test('the link is copied to the clipboard, and said so', async () => {
 })
 
 test('without the clipboard interface, as on plain http in a local network, the link is copied the old way', async () => {
-  const ann = await visit(browser, server.url, { path: '/?roomId=tea-at-eight', permissions: ['clipboard-read'] })
+  const ann = await visit(named, front, { path: '/?roomId=tea-at-eight' })
+  assert.deepEqual(await ann.page.evaluate(() => [isSecureContext, typeof navigator.clipboard]), [false, 'undefined'])
   await ann.page.evaluate(() => {
     window.copied = null
-    Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })
     document.addEventListener('copy', () => { window.copied = document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd) })
   })
   await ann.page.locator('#invite').getByRole('button', { name: 'Copy link' }).click()
   await ann.page.locator('#invite').getByRole('button', { name: 'Copied' }).waitFor()
-  assert.equal(await ann.page.evaluate(() => window.copied), new URL('/?roomId=tea-at-eight', server.url).href)
+  assert.equal(await ann.page.evaluate(() => window.copied), new URL('/?roomId=tea-at-eight', front).href)
   nothingUntoward(ann)
   await ann.page.context().close()
 })
@@ -53,7 +56,7 @@ test('where the system can share, the link is handed to it', async () => {
 })
 
 test('the QR code on the screen is the link', async () => {
-  const ann = await visit(browser, server.url, { path: '/?roomId=tea-at-eight' })
+  const ann = await visit(named, front, { path: '/?roomId=tea-at-eight' })
   const { data, width } = await ann.page.locator('#invite .qr').evaluate(async svg => {
     const size = svg.viewBox.baseVal.width
     const canvas = new OffscreenCanvas(size * 4, size * 4).getContext('2d')
@@ -66,6 +69,16 @@ test('the QR code on the screen is the link', async () => {
   })
   assert.equal(jsQR(new Uint8ClampedArray(data), width, width)?.data, ann.page.url())
   await ann.page.context().close()
+})
+
+test('two talk over plain http under a name, where browsers withhold what secure pages have', async () => {
+  const ann = await visit(named, front)
+  const ben = await visit(named, front, { path: ann.page.url() })
+  await Promise.all([connected(ann.page, 1), connected(ben.page, 1)])
+  await say(ann.page, 'Plain as day.')
+  await heard(ben.page, 'Plain as day.').waitFor()
+  nothingUntoward(ann, ben)
+  await Promise.all([ann, ben].map(({ page }) => page.context().close()))
 })
 
 /** Saves the timeline and reads it. */

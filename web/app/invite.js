@@ -1,20 +1,22 @@
 //! What an empty room shows: one is alone, and this is how that changes.
 
 import { button, el, svg } from './dom.js'
-import { linkRow, qrPicture } from './share.js'
+import { linkRow, qrPicture, scopeWords } from './share.js'
 
 /**
  * Fills the invitation.
  * @param {HTMLElement} place
- * @param {{ link: string, name: string, rename: () => void, announce: (text: string) => void }} parts
+ * @param {import('./share.js').Invitation & { name: string, rename: () => void, announce: (text: string) => void }} parts
  */
-export function fillInvite(place, { link, name, rename, announce }) {
-  const qr = qrPicture(link)
+export function fillInvite(place, { link, scope, name, rename, announce }) {
+  const alone = scope === 'here'
+  const qr = alone ? null : qrPicture(link)
   place.replaceChildren(
     boardPicture(),
     el('h2', { id: 'invite-title' }, 'You are the only one on the line'),
-    el('p', null, 'Send this link to somebody. When they open it, your browsers connect to each other directly, and you can talk here.'),
+    ...(alone ? scopeWords(scope) : [el('p', null, 'Send this link to somebody. When they open it, your browsers connect to each other directly, and you can talk here.')]),
     linkRow(link, announce),
+    ...(alone ? [] : scopeWords(scope)),
     el('p', { class: 'quiet' }, 'They will see you as ', el('bdi', { class: 'invite-name' }, name), '. ', button('Choose another name', rename, { class: 'link' })),
     el('div', { class: 'invite-qr' }, qr, qr && el('p', { class: 'quiet' }, 'A phone can scan this.')))
 }

@@ -3,6 +3,7 @@
 import { join } from '../switchboard.js'
 import { inventName, tidyName } from './names.js'
 import { byId, diagnosticsLink, setText } from './dom.js'
+import { findReach } from './reach.js'
 import { chooseRoom, roomLink } from './room-choice.js'
 import { showRoom } from './room-view.js'
 import { missingFeature, refusal, showScreen } from './screens.js'
@@ -36,6 +37,7 @@ async function enter(retryMs) {
   const name = known || inventName()
   remember(NAME_KEY, name)
   const waiting = showWaiting()
+  const reach = findReach(location.href)
   /** @type {Room} */
   let room
   try {
@@ -49,7 +51,7 @@ async function enter(retryMs) {
   screen.hidden = true
   remember(ROOM_KEY, room.id)
   history.replaceState(null, '', roomLink(location.href, room.id))
-  const { notices, rename } = showRoom(room, { onLeave: () => void leave() })
+  const { notices, rename } = showRoom(room, { reach: await reach, onLeave: () => void leave() })
   if (choice.rejected !== null) {
     notices.show('link', { tone: 'warn', title: `No room can be called “${choice.rejected}”.`,
       text: `You are in ${choice.from === 'storage' ? 'the room you were in before' : 'a new room'} instead. If somebody sent you a link, ask for it again: it may have been cut off.` })

@@ -22,7 +22,10 @@ import { TimelineView } from './timeline-view.js'
 import { Unread } from './unread.js'
 import { tellWaiting } from './waiting.js'
 
-/** @typedef {import('../switchboard.js').Room} Room */
+/**
+ * @typedef {import('../switchboard.js').Room} Room
+ * @typedef {import('./reach.js').Reach} Reach
+ */
 
 /** Faults that the client has dealt with and a person can do nothing about; the timeline has them. */
 const TECHNICAL = new Set(['bad-frame', 'bad-server-message', 'flood', 'internal', 'negotiation', 'slow-down'])
@@ -30,11 +33,11 @@ const TECHNICAL = new Set(['bad-frame', 'bad-server-message', 'flood', 'internal
 /**
  * Shows a room.
  * @param {Room} room
- * @param {{ onLeave: () => void }} listener
+ * @param {{ reach: Reach, onLeave: () => void }} parts
  * @returns {{ notices: Notices, rename: () => void }}
  */
-export function showRoom(room, { onLeave }) {
-  const link = roomLink(location.href, room.id)
+export function showRoom(room, { reach, onLeave }) {
+  const invitation = { link: roomLink(reach.href, room.id), scope: reach.scope }
   const announce = (/** @type {string} */ text) => setText(byId('announce', HTMLElement), text)
   const notices = new Notices(byId('notices', HTMLElement))
   const people = new People(room)
@@ -56,11 +59,11 @@ export function showRoom(room, { onLeave }) {
   const chat = new Chat({ room, people, log, unread, receipts: new Receipts(people, announce), notices })
   showSignalling(room, notices)
   bindHiding(room, { box: byId('hide-address', HTMLInputElement), note: byId('hide-address-note', HTMLElement), notices })
-  showInvite(room, { link, rename, announce })
+  showInvite(room, { ...invitation, rename, announce })
   showTimeline(room, { timeline, people, members })
   makeComposer(chat).focus()
   bindAbout(members, timeline, chat)
-  byId('open-share', HTMLElement).addEventListener('click', () => openShare(byId('share', HTMLDialogElement), link, announce))
+  byId('open-share', HTMLElement).addEventListener('click', () => openShare(byId('share', HTMLDialogElement), invitation, announce))
   byId('open-leave', HTMLElement).addEventListener('click', () => askLeave(byId('leave', HTMLDialogElement), room.peers.size, onLeave))
   unread.settle()
   return { notices, rename }
@@ -138,12 +141,12 @@ function showSignalling(room, notices) {
 
 /**
  * @param {Room} room
- * @param {{ link: string, rename: () => void, announce: (text: string) => void }} parts
+ * @param {import('./share.js').Invitation & { rename: () => void, announce: (text: string) => void }} parts
  */
-function showInvite(room, { link, rename, announce }) {
+function showInvite(room, { link, scope, rename, announce }) {
   const place = byId('invite', HTMLElement)
   const alone = room.peers.size === 0
-  if (alone) fillInvite(place, { link, name: room.self.name, rename, announce })
+  if (alone) fillInvite(place, { link, scope, name: room.self.name, rename, announce })
   place.hidden = !alone
   room.on('peer', () => { place.hidden = true })
 }

@@ -4,6 +4,8 @@ import { copyFrom } from './clipboard.js'
 import { button, el, icon, svg } from './dom.js'
 import { qrModules } from './qr.js'
 
+/** @typedef {{ link: string, scope: import('./reach.js').Reach['scope'] }} Invitation */
+
 /** Readers need this many light modules around the symbol (ISO/IEC 18004, 6.3.8). */
 const QUIET = 4
 
@@ -60,17 +62,33 @@ export function qrPicture(link) {
 }
 
 /**
+ * Who can open the link, where that is not whoever gets it, and what to do about it.
+ * @param {Invitation['scope']} scope
+ * @returns {HTMLElement[]}
+ */
+export function scopeWords(scope) {
+  switch (scope) {
+    case 'anybody': return []
+    case 'network': return [el('p', { class: 'quiet' }, 'Whoever is in the same network as this computer can open it.')]
+    case 'here': return [
+      el('p', null, el('strong', null, 'This link works on this computer only.'), ' Every other device takes it for its own address.'),
+      el('p', { class: 'quiet' }, 'To invite somebody, open this page by the address that the server prints for your network when it starts, and send the link from there. If it prints none, let it ', el('code', null, 'listen'), ' on all addresses, or tell it its ', el('code', null, 'public_url'), '.'),
+    ]
+  }
+}
+
+/**
  * Fills and opens the dialog.
  * @param {HTMLDialogElement} dialog
- * @param {string} link
+ * @param {Invitation} invitation
  * @param {(text: string) => void} announce
  */
-export function openShare(dialog, link, announce) {
-  const qr = qrPicture(link)
+export function openShare(dialog, { link, scope }, announce) {
+  const qr = scope === 'here' ? null : qrPicture(link)
   dialog.replaceChildren(dialogHead(dialog, 'share-title', 'Invite somebody'),
-    el('p', null, 'Whoever opens this link enters the room. It is the only key to it, so send it to those you mean to talk with.'),
+    ...(scope === 'here' ? scopeWords(scope) : [el('p', null, 'Whoever opens this link enters the room. It is the only key to it, so send it to those you mean to talk with.')]),
     linkRow(link, announce),
-    el('div', { class: 'qr-box' }, qr ?? el('p', null, 'The link is too long for a QR code.'), qr && el('p', { class: 'quiet' }, 'Or let a phone’s camera look at this.')))
+    ...(scope === 'here' ? [] : [...scopeWords(scope), el('div', { class: 'qr-box' }, qr ?? el('p', null, 'The link is too long for a QR code.'), qr && el('p', { class: 'quiet' }, 'Or let a phone’s camera look at this.'))]))
   dialog.showModal()
 }
 

@@ -101,6 +101,10 @@ impl Serving {
         );
         let main = &self.settings.raw.main;
         let public = main.public_url.as_ref().map(|url| url.0.as_str());
+        let (bound, told) = (server.local_addrs().to_vec(), public.map(str::to_owned));
+        server.reached_by(move || {
+            Links::new(&bound, told.as_deref(), &reach::interfaces()).to_share().map(str::to_owned)
+        });
         let banner = Banner {
             links: Links::new(server.local_addrs(), public, &reach::interfaces()),
             admin: server.admin_addr(),

@@ -21,7 +21,8 @@ use crate::websocket::handshake;
 
 /// What everybody can reach.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
-    health().merge(doors(&shared.config)).fallback(elsewhere).with_state(Arc::clone(shared))
+    let page = Router::new().route("/app/reach.json", get(doors::reach::open));
+    health().merge(page).merge(doors(&shared.config)).fallback(elsewhere).with_state(Arc::clone(shared))
 }
 
 /// Every door, and the browser module that uses one of them.

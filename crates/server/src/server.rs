@@ -18,6 +18,7 @@ use crate::assets::PackedFiles;
 use crate::config::AdminListen;
 use crate::doors::ice::Gate;
 use crate::doors::peerjs::PeerJs;
+use crate::doors::reach::Reach;
 use crate::doors::socketio::Sessions;
 use crate::hooks::Hooks;
 use crate::hub::Hub;
@@ -125,6 +126,7 @@ pub(crate) struct Shared {
     pub(crate) packed: PackedFiles,
     pub(crate) stage: watch::Sender<Stage>,
     pub(crate) hooks: Hooks,
+    pub(crate) reach: Reach,
 }
 
 impl Shared {
@@ -155,6 +157,7 @@ impl Shared {
             stage: watch::Sender::new(Stage::Serving),
             config,
             hooks,
+            reach: Reach::default(),
         }))
     }
 
@@ -219,6 +222,14 @@ impl Server {
     /// Where STUN and TURN are; empty where they are not.
     pub fn turn_addrs(&self) -> &TurnAddrs {
         &self.turn
+    }
+
+    /// Names what knows by which origin other devices open the page, such as `http://192.168.1.20:3000`; the first counts.
+    ///
+    /// The page asks where it was opened as `localhost` and [`Config::public_url`] says nothing, and offers the link
+    /// that others can open. It is asked each time, for machines change networks, and must not block.
+    pub fn reached_by(&self, origin: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.shared.reach.answered_by(Box::new(origin));
     }
 
     /// Signs TURN credentials with another secret. What the last one signed is good until it expires; nobody is disturbed.

@@ -10,7 +10,7 @@ export const ARGS = [
 /** Long enough for a busy machine; what has to be faster says so where it is waited for. */
 export const PATIENCE_MS = 20_000
 
-export const launch = () => chromium.launch({ executablePath: EXECUTABLE, args: ARGS })
+export const launch = (args = []) => chromium.launch({ executablePath: EXECUTABLE, args: [...ARGS, ...args] })
 
 /** A browser that can be killed: its processes are a group of their own. */
 export async function launchMortal() {
