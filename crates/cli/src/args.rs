@@ -128,8 +128,10 @@ fn doctor_command() -> Command {
     Command::new("doctor")
         .about("Asks a server for STUN and relays, and says what works, what does not and why")
         .long_about(
-            "Asks a server for STUN over UDP and TCP and for relays over UDP, TCP and TLS, sends an echo through each, and \
-             says what works, what does not, why, and what to do. Ends with 0 if everything works that somebody relies on.",
+            "Asks a server for STUN over UDP and TCP and for relays over UDP, TCP and TLS, sends an echo through each and \
+             a packet to its ports as a stranger would, and says what works, what does not, why, and what to do. Ends with 0 if \
+             everything works that somebody relies on, as far as that shows from here: the server's own machine cannot tell \
+             whether the relay's ports are open to others. Ends with 1 if something does not work.",
         )
         .arg(
             Arg::new("server")

@@ -4,6 +4,7 @@
 mod fault;
 mod introduce;
 mod link;
+mod outside;
 mod probe;
 mod progress;
 mod report;
@@ -25,7 +26,8 @@ use tokio::time::timeout;
 use fault::Fault;
 use introduce::{Offer, introduce};
 use link::Way;
-use probe::{Account, Findings, Path, examine};
+use outside::{Doubt, Outside};
+use probe::{Account, Findings, Path, Relay, examine};
 use progress::Progress;
 use report::{Report, Server};
 use target::{Carrier, Target, Uri};
@@ -182,7 +184,26 @@ async fn examine_servers(plans: Vec<Plan>, trust: Trust) -> Vec<Server> {
     };
     progress.clear();
     servers.sort_by_key(|(index, _)| *index);
-    servers.into_iter().map(|(_, server)| server).collect()
+    let mut servers: Vec<Server> = servers.into_iter().map(|(_, server)| server).collect();
+    blame(&mut servers);
+    servers
+}
+
+/// A packet that does not arrive at a relay is a fault of the server's side where UDP leaves the network here; else it says
+/// nothing.
+fn blame(servers: &mut [Server]) {
+    for is_v6 in [false, true] {
+        let family = |(v6, findings): &&mut (bool, Findings)| *v6 == is_v6 && findings.stun.is_ok();
+        let udp = servers.iter_mut().filter(|server| server.carrier == Carrier::Udp);
+        if udp.flat_map(|server| &mut server.families).find(family).is_none() {
+            continue;
+        }
+        for (_, findings) in servers.iter_mut().flat_map(|server| &mut server.families).filter(family) {
+            if let Some(Ok(Relay { outside: Outside::Unshown(Doubt::Lost { relayed }), .. })) = findings.relay {
+                findings.relay = Some(Err(Fault::RelayClosed { relayed }));
+            }
+        }
+    }
 }
 
 async fn examine_server(plan: Plan, trust: &Trust) -> Server {
@@ -249,6 +270,25 @@ mod tests {
         let plans = plan(vec![Offer { uri: Uri::parse("stun:a").expect("a URI"), account: None }]);
         let asked: Vec<_> = plans.iter().map(|plan| (plan.carrier, plan.needed)).collect();
         assert_eq!(asked, [(Carrier::Udp, true), (Carrier::Tcp, false)]);
+    }
+
+    #[test]
+    fn what_is_lost_on_the_way_to_a_relay_is_blamed_on_it_where_udp_leaves_the_network() {
+        let relayed: SocketAddr = "203.0.113.7:50000".parse().expect("an address");
+        let seen = probe::Seen { mapped: relayed, took: Duration::ZERO };
+        let examined = |uri: &str, carrier, stun| {
+            let outside = Outside::Unshown(Doubt::Lost { relayed });
+            let relay = Some(Ok(Relay { addresses: vec![relayed], echo: Duration::ZERO, outside }));
+            let families = vec![(false, Findings { stun, relay, nat: None })];
+            Server { uri: Uri::parse(uri).expect("a URI"), carrier, needed: true, families, unknown: None }
+        };
+        let blamed = |udp: Result<probe::Seen, Fault>| {
+            let mut servers = vec![examined("turns:a", Carrier::Tls, Ok(seen)), examined("turn:a", Carrier::Udp, udp)];
+            blame(&mut servers);
+            matches!(servers[0].families[0].1.relay, Some(Err(Fault::RelayClosed { .. })))
+        };
+        assert!(blamed(Ok(seen)));
+        assert!(!blamed(Err(Fault::Silent)));
     }
 
     #[test]

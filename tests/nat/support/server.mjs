@@ -6,16 +6,20 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { SERVER } from './lab.mjs'
 
-const BINARY = path.resolve(process.env.SERVER_UNDER_TEST ?? path.join(import.meta.dirname, '../../../target/debug/switchboard'))
+export const BINARY = path.resolve(process.env.SERVER_UNDER_TEST ?? path.join(import.meta.dirname, '../../../target/debug/switchboard'))
 const [TURN, PAGES] = SERVER
 
-/** Starts it, and resolves with the pages' origin once it listens. @param {import('./namespaces.mjs').Host} host */
-export async function startServer(host) {
+/**
+ * Starts it, and resolves with the pages' origin once it listens.
+ * @param {import('./namespaces.mjs').Host} host
+ * @param {string[]} [more]  Arguments that go before the lab's own.
+ */
+export async function startServer(host, more = []) {
   const [certificate, key] = certify(host.folder())
   const child = host.spawn(BINARY, [
     'serve', '--listen', `${PAGES}:443`, '--public-url', `http://${TURN}`,
     '--turn-listen', `${TURN}:3478`, '--turn-tls-listen', `${TURN}:443`, '--turn-certificate', certificate, '--turn-private-key', key,
-    '--set', `turn.relay_addresses=${TURN}`,
+    '--set', `turn.relay_addresses=${TURN}`, ...more,
   ], { stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
   child.stderr.on('data', data => said.push(data))

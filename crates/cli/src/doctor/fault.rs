@@ -65,6 +65,16 @@ pub(crate) enum Fault {
         /// To where.
         to: SocketAddr,
     },
+    /// UDP leaves the network here, and nothing sent to the relayed address arrives.
+    RelayClosed {
+        /// The relayed address.
+        relayed: SocketAddr,
+    },
+    /// What is sent to the relayed address arrives, and what the relay sends does not.
+    RelayOneWay {
+        /// The relayed address.
+        relayed: SocketAddr,
+    },
     /// The relayed address can be reached from the server's own network alone.
     RelayPrivate {
         /// The relayed address.
@@ -138,6 +148,8 @@ impl Fault {
             Self::Refused { .. } => "refused",
             Self::BadAnswer(_) => "bad-answer",
             Self::EchoLost { .. } => "echo-lost",
+            Self::RelayClosed { .. } => "relay-closed",
+            Self::RelayOneWay { .. } => "relay-one-way",
             Self::RelayPrivate { .. } => "relay-private",
         }
     }
@@ -164,6 +176,12 @@ impl Fault {
             Self::BadAnswer(what) => what.clone(),
             Self::EchoLost { from, to } => {
                 format!("nothing sent from the relay at {from} arrives at the relay at {to}")
+            }
+            Self::RelayClosed { relayed } => format!(
+                "nothing sent from here to the relay at {relayed} arrives: the relay's ports are not shown to be open from here"
+            ),
+            Self::RelayOneWay { relayed } => {
+                format!("what is sent to the relay at {relayed} arrives, but what it sends does not come from there")
             }
             Self::RelayPrivate { relayed, server } => {
                 format!("the relay is at {relayed}, a private address, though the server is at {server}")
@@ -197,6 +215,13 @@ impl Fault {
             Self::Refused { code, .. } => advice_for(*code).to_owned(),
             Self::BadAnswer(_) => "Update the server.".to_owned(),
             Self::EchoLost { .. } => "The server must let its own relays reach each other: check its firewall for the relay ports (49152–65535 by default).".to_owned(),
+            Self::RelayClosed { relayed } => format!(
+                "Open the UDP ports of turn.relay_ports (49152–65535 by default) in the server's firewall or security group, and \
+                 set turn.relay_addresses to its public address if {} is not that; if all this is right, the network here \
+                 drops packets to such ports.",
+                relayed.ip()
+            ),
+            Self::RelayOneWay { .. } => "Let the server's firewall pass UDP from its relay ports, and its NAT keep address and port: see turn.relay_addresses.".to_owned(),
             Self::RelayPrivate { relayed, server } => {
                 format!("Nobody outside can reach it: set turn.relay_addresses = [\"{server}/{relayed}\"].")
             }
@@ -328,6 +353,8 @@ mod tests {
             Fault::Refused { request: "a relay", code: 599 },
             Fault::BadAnswer("the server's answer lacks LIFETIME".to_owned()),
             Fault::EchoLost { from: relayed, to: server },
+            Fault::RelayClosed { relayed: server },
+            Fault::RelayOneWay { relayed: server },
             Fault::RelayPrivate { relayed: relayed.ip(), server: server.ip() },
         ]
     }

@@ -11,6 +11,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::fault::Fault;
 use super::link::{Link, Way, fault_of, udp_socket};
+use super::outside::{Outside, reach};
 use super::target::Carrier;
 use super::tls::Trust;
 
@@ -77,6 +78,8 @@ pub(crate) struct Relay {
     pub(crate) addresses: Vec<SocketAddr>,
     /// How long the slowest echo took: through the relay to another one, and back.
     pub(crate) echo: Duration,
+    /// Whether others reach it.
+    pub(crate) outside: Outside,
 }
 
 /// How a NAT behaves (RFC 5780).
@@ -104,7 +107,7 @@ async fn examine_patiently(path: &Path, trust: &Trust) -> Result<Findings, Fault
     let binding = bind(&mut link).await?;
     let seen = Seen { mapped: binding.mapped, took: started.elapsed() };
     let local = link.local();
-    let relay = async { if path.relays { Some(relay(path, link, login, trust).await) } else { None } };
+    let relay = async { if path.relays { Some(relay(path, link, login, seen.mapped, trust).await) } else { None } };
     let detects = path.way.carrier == Carrier::Udp && binding.other.is_some();
     let nat = async { if detects { Some(detect(path.way.server, local != binding.mapped).await) } else { None } };
     let (relay, nat) = tokio::join!(relay, nat);
@@ -121,8 +124,14 @@ async fn bind(link: &mut Link) -> Result<Binding, Fault> {
     .await?
 }
 
-/// Allocates twice, and sends something through both relays and back.
-async fn relay(path: &Path, mut near: Link, login: Option<Login>, trust: &Trust) -> Result<Relay, Fault> {
+/// Allocates twice, sends something through both relays and back, and then something from outside of them.
+async fn relay(
+    path: &Path,
+    mut near: Link,
+    login: Option<Login>,
+    mapped: SocketAddr,
+    trust: &Trust,
+) -> Result<Relay, Fault> {
     let near_end = allocate(&mut near).await?;
     for relayed in &near_end.relayed {
         check_reachable(relayed.ip(), path.way.server.ip())?;
@@ -133,12 +142,13 @@ async fn relay(path: &Path, mut near: Link, login: Option<Login>, trust: &Trust)
     for (from, to) in pairs(&near_end, &far_end) {
         echo = echo.max(echo_through(&mut near, from, &mut far, to).await?);
     }
+    let outside = reach(&mut near, &near_end.relayed, mapped, path.way.server).await?;
     for link in [&mut near, &mut far] {
         link.client().refresh(Duration::ZERO, Instant::now());
         // Whether the server takes note of the end: allocations end by themselves.
         let _ = link.flush().await;
     }
-    Ok(Relay { addresses: near_end.relayed, echo })
+    Ok(Relay { addresses: near_end.relayed, echo, outside })
 }
 
 /// Asks for relayed addresses of both families; some servers know but one, and some do not know the question.
@@ -228,7 +238,7 @@ fn data_from(sender: SocketAddr, event: Event) -> Option<Vec<u8>> {
 }
 
 /// The fault, if the event is this request's failure.
-fn failure<T>(event: &Event, request: RequestId, name: &'static str) -> Option<Result<T, Fault>> {
+pub(crate) fn failure<T>(event: &Event, request: RequestId, name: &'static str) -> Option<Result<T, Fault>> {
     if let Event::Failed { request: failed, error } = event
         && *failed == request
     {
@@ -301,7 +311,7 @@ fn check_reachable(relayed: IpAddr, server: IpAddr) -> Result<(), Fault> {
 }
 
 /// Whether an address means something in its own network alone.
-fn is_local(address: IpAddr) -> bool {
+pub(crate) fn is_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             // RFC 6598: between a provider's NAT and its customers.

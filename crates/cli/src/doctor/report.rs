@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use switchboard_turn::client::discovery::{Behaviour, Dependence, DiscoveryError};
 
 use super::fault::Fault;
+use super::outside::{Doubt, Outside};
 use super::probe::{Findings, Nat, Relay};
 use super::target::{Carrier, Uri, bracketed};
 
@@ -95,10 +96,15 @@ impl Server {
         match &findings.relay {
             None => {}
             Some(Err(fault)) => rows.push(self.failed("TURN", v6, fault)),
-            Some(Ok(Relay { addresses, echo })) => {
+            Some(Ok(Relay { addresses, echo, outside })) => {
                 let hosts: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-                let text = format!("relays at {}, echo in {}", hosts.join(" and "), milliseconds(*echo));
-                let details = json!({ "relayed": addresses, "echoMs": millis(*echo) });
+                let (open, doubt) = match outside {
+                    Outside::Open => ("open", None),
+                    Outside::Unshown(doubt) => ("not shown to be open", Some(doubt.code())),
+                };
+                let text = format!("relays at {}, echo in {}, ports {open}", hosts.join(" and "), milliseconds(*echo));
+                let details =
+                    json!({ "relayed": addresses, "echoMs": millis(*echo), "open": doubt.is_none(), "doubt": doubt });
                 rows.push(self.row(Tone::Ok, "TURN", v6, text, None, details));
             }
         }
@@ -133,6 +139,14 @@ impl Server {
 impl Findings {
     fn works(&self) -> bool {
         self.stun.is_ok() && !matches!(self.relay, Some(Err(_)))
+    }
+
+    /// Whether others reach the relay, if there is one.
+    fn outside(&self) -> Option<&Outside> {
+        match &self.relay {
+            Some(Ok(relay)) => Some(&relay.outside),
+            Some(Err(_)) | None => None,
+        }
     }
 }
 
@@ -234,13 +248,19 @@ impl Report {
         let failed: Vec<&Server> = needed.iter().copied().filter(|server| !server.works()).collect();
         let relays = needed.iter().any(|server| server.uri.relays);
         if failed.is_empty() {
-            return match relays {
-                true => "Everything works: who cannot connect directly is relayed.",
-                false => {
+            return match (relays, self.doubt()) {
+                (true, None) => "Everything works: who cannot connect directly is relayed.".to_owned(),
+                (true, Some(doubt)) => format!("Everything works that shows from here. {}", doubt.sentence()),
+                (false, _) => {
                     "STUN works. No relay was tested, for none was named: who cannot connect directly stays alone."
+                        .to_owned()
                 }
-            }
-            .to_owned();
+            };
+        }
+        if failed.iter().all(|server| server.is_closed()) {
+            return "STUN works, but nothing shows that others reach the relay's ports: who cannot connect directly may stay \
+                    alone."
+                .to_owned();
         }
         if failed.len() == needed.len() && failed.iter().all(|server| server.answers()) {
             return "STUN works, but no relay does: who cannot connect directly stays alone.".to_owned();
@@ -257,6 +277,17 @@ impl Report {
         format!("{} {} not work, the rest does.", listed(&names), if names.len() == 1 { "does" } else { "do" })
     }
 
+    /// Why it does not show whether others reach the relays; none if they reach one that somebody relies on, or there is none.
+    fn doubt(&self) -> Option<&Doubt> {
+        let needed = self.servers.iter().filter(|server| server.needed);
+        let relays = || needed.clone().flat_map(|server| &server.families).filter_map(|(_, found)| found.outside());
+        let doubts = relays().filter_map(|outside| match outside {
+            Outside::Open => None,
+            Outside::Unshown(doubt) => Some(doubt),
+        });
+        if relays().any(|outside| *outside == Outside::Open) { None } else { doubts.into_iter().next() }
+    }
+
     /// Whether all that failed is UDP without an answer, and something else works.
     fn is_udp_blocked(&self, failed: &[&Server]) -> bool {
         let silent = |server: &&Server| {
@@ -269,6 +300,14 @@ impl Report {
 }
 
 impl Server {
+    /// Whether nothing is wrong with it but that others do not reach its relay.
+    fn is_closed(&self) -> bool {
+        let closed = |(_, findings): &(bool, Findings)| {
+            matches!(findings.relay, Some(Err(Fault::RelayClosed { .. } | Fault::RelayOneWay { .. })))
+        };
+        self.families.iter().any(closed)
+    }
+
     fn name(&self) -> String {
         format!("{} over {}", if self.uri.relays { "TURN" } else { "STUN" }, self.carrier)
     }

@@ -17,8 +17,12 @@ fn seen() -> Seen {
 }
 
 fn works() -> Findings {
+    relays(Outside::Open)
+}
+
+fn relays(outside: Outside) -> Findings {
     let addresses = vec![at("203.0.113.7:50000"), at("[2001:db8::7]:50001")];
-    let relay = Some(Ok(Relay { addresses, echo: Duration::from_micros(51_900) }));
+    let relay = Some(Ok(Relay { addresses, echo: Duration::from_micros(51_900), outside }));
     Findings { stun: Ok(seen()), relay, nat: None }
 }
 
@@ -87,6 +91,22 @@ fn the_password_is_wrong_everywhere() {
 fn the_relay_is_at_a_private_address() {
     let private = Fault::RelayPrivate { relayed: at("10.0.0.5:0").ip(), server: at("203.0.113.7:0").ip() };
     insta::assert_snapshot!(report(vec![server(UDP, refuses(private)), server(TCP, works())]).text(false));
+}
+
+#[test]
+fn what_does_not_show_from_the_servers_own_machine_is_told() {
+    let unshown = || relays(Outside::Unshown(Doubt::SameMachine { own: at("203.0.113.7:0").ip() }));
+    let report = report(vec![server(UDP, unshown()), server(TCP, unshown())]);
+    assert!(report.is_well());
+    insta::assert_snapshot!(report.text(false));
+}
+
+#[test]
+fn nobody_reaches_the_relays_ports() {
+    let closed = || refuses(Fault::RelayClosed { relayed: at("203.0.113.7:50000") });
+    let report = report(vec![server(UDP, closed()), server(TCP, closed())]);
+    assert!(!report.is_well());
+    insta::assert_snapshot!(report.text(false));
 }
 
 #[test]
