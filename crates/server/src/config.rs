@@ -62,7 +62,7 @@ pub struct Config {
     /// How much of everything.
     pub limits: Limits,
     /// How long [`Server::shutdown`](crate::Server::shutdown) waits for clients to take their leave. Default: 10 s,
-    /// well inside the 45 s that service managers grant before they kill.
+    /// well inside the 90 s that systemd grants before it kills. Docker grants 10 s.
     pub drain_timeout: Duration,
 }
 
@@ -102,7 +102,7 @@ pub struct IceServer {
 /// How much of everything. Each limit protects the others from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Sockets in all. 20,000 idle ones cost about 100 MB; raise the process's limit of open files with it.
+    /// Sockets in all. 20,000 idle ones cost about 50 MB; raise the process's limit of open files with it.
     pub connections: u32,
     /// Sockets of one IPv4 address or IPv6 /64. Default 256: households, schools and carrier-grade NATs share one.
     pub connections_per_address: u32,

@@ -52,7 +52,7 @@ settings! {
             |server| server.trusted_proxies.iter().copied().map(Network).collect();
 
         /// How long the server waits, when it is told to stop, for clients to take their leave. Service managers kill
-        /// after 45 s (our systemd unit) or 10 s (Docker).
+        /// after 90 s (systemd) or 10 s (Docker), unless they are told otherwise.
         drain_timeout (flag "drain-timeout"): Span<0, 3_600_000> = |server| Span(server.drain_timeout);
 
         /// QR code of the link for other devices, shown at the start on a terminal that has room for it.
@@ -262,7 +262,7 @@ settings! {
 
     /// How much of everything. Each limit protects the others from one.
     struct Limits as limits, "limits" {
-        /// Sockets in all. 20,000 idle ones cost about 100 MB. Each needs an open file.
+        /// Sockets in all. 20,000 idle ones cost about 50 MB. Each needs an open file.
         connections: Count<1, MANY> = |server| count(server.limits.connections);
 
         /// Sockets of one IPv4 address or IPv6 /64 network. Households, schools and carrier-grade NATs share one.
