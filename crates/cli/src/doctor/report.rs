@@ -1,5 +1,7 @@
 //! The findings as a whole: which matter, what they mean together, and how they are told to people and to programs.
 
+mod verdict;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use switchboard_turn::client::discovery::{Behaviour, Dependence, DiscoveryError};
 
 use super::fault::Fault;
-use super::outside::{Doubt, Outside};
+use super::outside::Outside;
 use super::probe::{Findings, Nat, Relay};
 use super::target::{Carrier, Uri, bracketed};
 
@@ -51,6 +53,8 @@ enum Tone {
     Ok,
     /// It does not, and nobody relies on it alone.
     Note,
+    /// This machine cannot test it.
+    Skipped,
     /// It does not.
     Failed,
 }
@@ -74,8 +78,14 @@ impl Server {
     }
 
     /// A failure counts if the server is needed and works on no address.
-    fn tone(&self) -> Tone {
-        if self.needed && !self.works() { Tone::Failed } else { Tone::Note }
+    fn tone(&self, fault: &Fault) -> Tone {
+        if self.needed && !self.works() {
+            Tone::Failed
+        } else if *fault == Fault::NoRoute {
+            Tone::Skipped
+        } else {
+            Tone::Note
+        }
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -115,7 +125,7 @@ impl Server {
         let (sentence, advice) =
             (fault.sentence(self.carrier, self.uri.port), fault.advice(self.carrier, self.uri.port));
         let details = json!({ "problem": fault.code(), "message": sentence, "advice": advice });
-        self.row(self.tone(), what, v6, sentence, Some(advice), details)
+        self.row(self.tone(fault), what, v6, sentence, Some(advice), details)
     }
 
     fn row(&self, tone: Tone, what: &str, v6: bool, text: String, advice: Option<String>, details: Value) -> Row {
@@ -192,7 +202,7 @@ impl Report {
     fn write_row(&self, page: &mut String, colours: bool, tone: Tone, label: &str, text: &str, advice: Option<&str>) {
         let (mark, colour) = match tone {
             Tone::Ok => ("✓", "32"),
-            Tone::Note => ("–", "33"),
+            Tone::Note | Tone::Skipped => ("–", "33"),
             Tone::Failed => ("✗", "31"),
         };
         let mark = if colours { format!("\x1b[{colour}m{mark}\x1b[0m") } else { mark.to_owned() };
@@ -238,79 +248,6 @@ impl Report {
     fn nat(&self) -> Option<&Nat> {
         self.servers.iter().flat_map(|server| &server.families).find_map(|(_, findings)| findings.nat.as_ref())
     }
-
-    /// What it all means, in a sentence or two.
-    fn verdict(&self) -> String {
-        if self.introduction.is_some() {
-            return "Nothing could be tested, because the server did not say what to test.".to_owned();
-        }
-        let needed: Vec<&Server> = self.servers.iter().filter(|server| server.needed).collect();
-        let failed: Vec<&Server> = needed.iter().copied().filter(|server| !server.works()).collect();
-        let relays = needed.iter().any(|server| server.uri.relays);
-        if failed.is_empty() {
-            return match (relays, self.doubt()) {
-                (true, None) => "Everything works: who cannot connect directly is relayed.".to_owned(),
-                (true, Some(doubt)) => format!("Everything works that shows from here. {}", doubt.sentence()),
-                (false, _) => {
-                    "STUN works. No relay was tested, for none was named: who cannot connect directly stays alone."
-                        .to_owned()
-                }
-            };
-        }
-        if failed.iter().all(|server| server.is_closed()) {
-            return "STUN works, but nothing shows that others reach the relay's ports: who cannot connect directly may stay \
-                    alone."
-                .to_owned();
-        }
-        if failed.len() == needed.len() && failed.iter().all(|server| server.answers()) {
-            return "STUN works, but no relay does: who cannot connect directly stays alone.".to_owned();
-        }
-        if failed.len() == needed.len() {
-            return "Nothing works: nobody behind a strict NAT or firewall can connect.".to_owned();
-        }
-        if self.is_udp_blocked(&failed) {
-            return "UDP does not get through, TCP does: the firewall of the server or of the network here drops UDP. \
-                    Calls work, but over TCP, where a lost packet holds up all that follow."
-                .to_owned();
-        }
-        let names: Vec<String> = failed.iter().map(|server| server.name()).collect();
-        format!("{} {} not work, the rest does.", listed(&names), if names.len() == 1 { "does" } else { "do" })
-    }
-
-    /// Why it does not show whether others reach the relays; none if they reach one that somebody relies on, or there is none.
-    fn doubt(&self) -> Option<&Doubt> {
-        let needed = self.servers.iter().filter(|server| server.needed);
-        let relays = || needed.clone().flat_map(|server| &server.families).filter_map(|(_, found)| found.outside());
-        let doubts = relays().filter_map(|outside| match outside {
-            Outside::Open => None,
-            Outside::Unshown(doubt) => Some(doubt),
-        });
-        if relays().any(|outside| *outside == Outside::Open) { None } else { doubts.into_iter().next() }
-    }
-
-    /// Whether all that failed is UDP without an answer, and something else works.
-    fn is_udp_blocked(&self, failed: &[&Server]) -> bool {
-        let silent = |server: &&Server| {
-            let silent =
-                |(_, findings): &(bool, Findings)| matches!(findings.stun, Err(Fault::Silent | Fault::NoRoute));
-            server.carrier == Carrier::Udp && server.unknown.is_none() && server.families.iter().all(silent)
-        };
-        failed.iter().all(silent) && self.servers.iter().any(|server| server.carrier != Carrier::Udp && server.works())
-    }
-}
-
-impl Server {
-    /// Whether nothing is wrong with it but that others do not reach its relay.
-    fn is_closed(&self) -> bool {
-        let closed = |(_, findings): &(bool, Findings)| {
-            matches!(findings.relay, Some(Err(Fault::RelayClosed { .. } | Fault::RelayOneWay { .. })))
-        };
-        self.families.iter().any(closed)
-    }
-
-    fn name(&self) -> String {
-        format!("{} over {}", if self.uri.relays { "TURN" } else { "STUN" }, self.carrier)
-    }
 }
 
 fn nat_rows(nat: &Nat) -> Vec<(&'static str, String)> {
@@ -355,14 +292,6 @@ fn dependence_code(dependence: Dependence) -> &'static str {
         Dependence::EndpointIndependent => "endpoint-independent",
         Dependence::AddressDependent => "address-dependent",
         Dependence::AddressAndPortDependent => "address-and-port-dependent",
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

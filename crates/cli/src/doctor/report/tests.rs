@@ -6,6 +6,7 @@ use switchboard_turn::client::RequestError;
 
 use super::*;
 use crate::doctor::fault::TlsFault;
+use crate::doctor::outside::Doubt;
 use crate::doctor::probe::Seen;
 
 fn at(text: &str) -> SocketAddr {
@@ -135,17 +136,46 @@ fn an_unknown_name_is_told_once() {
 }
 
 #[test]
-fn what_nobody_needs_does_not_count() {
-    let tcp = Server { needed: false, ..server("stun:example.org", fails(Fault::PortClosed)) };
-    let report = report(vec![server("stun:example.org", Findings { relay: None, ..works() }), tcp]);
+fn what_nobody_needs_does_not_count_and_is_told() {
+    let full = refuses(Fault::Refused { request: "a relay", code: 486 });
+    let tcp = Server { needed: false, carrier: Carrier::Tcp, ..server("turn:example.org", full) };
+    let report = report(vec![server("turn:example.org", works()), tcp]);
     assert!(report.is_well());
+    assert_eq!(
+        report.verdict(),
+        "Everything that is relied on works: who cannot connect directly is relayed. TURN over TCP (IPv4) does not work."
+    );
 }
 
 #[test]
-fn one_family_is_enough() {
-    let mut udp = server(UDP, works());
-    udp.families.push((true, fails(Fault::PortClosed)));
-    assert!(report(vec![udp]).is_well());
+fn one_family_is_enough_and_the_other_is_told() {
+    let with_v6 = |fault| {
+        let mut udp = server(UDP, works());
+        udp.families.push((true, fails(fault)));
+        report(vec![udp])
+    };
+    let closed = with_v6(Fault::PortClosed);
+    assert!(closed.is_well());
+    assert!(closed.verdict().ends_with("STUN and TURN over UDP (IPv6) does not work."), "{}", closed.verdict());
+    let absent = with_v6(Fault::NoRoute);
+    assert!(absent.is_well());
+    assert_eq!(
+        absent.verdict(),
+        "Everything works: who cannot connect directly is relayed. This machine has no way to test STUN and TURN over UDP \
+         (IPv6)."
+    );
+}
+
+#[test]
+fn a_check_that_failed_shows_beside_another_failure() {
+    let mut tls = server(TLS, works());
+    tls.families.push((true, fails(Fault::PortClosed)));
+    let wrong = refuses(Fault::WrongCredentials { left: None });
+    let told = report(vec![server(UDP, wrong), server(TCP, works()), tls]).verdict();
+    assert_eq!(
+        told,
+        "TURN over UDP does not work, what else is relied on does. STUN and TURN over TLS (IPv6) does not work."
+    );
 }
 
 #[test]
