@@ -52,6 +52,42 @@ for (const how of ['kill', 'stop']) {
   })
 }
 
+for (const [what, refused, code] of [['too long', 'x'.repeat(1000), 'bad-name'], ['larger than any message', 'x'.repeat(100_000), 'too-large']]) {
+  test(`a name that is ${what} is refused and taken back, and no later greeting fails for it`, async t => {
+    let server = await startServer()
+    t.after(() => server.stop())
+    const pages = await pair(server.url)
+    const [ann, bob] = pages
+    const name = () => ann.evaluate(() => globalThis.room.self.name)
+    const restarted = async () => {
+      await server.kill()
+      await seen(ann, 'signalling', { state: 'lost' }, { count: (await events(ann, 'signalling')).filter(({ state }) => state === 'lost').length + 1 })
+      return { again: async () => {
+        const before = (await events(ann, 'signalling')).filter(({ state }) => state === 'open').length
+        server = await startServer(server.port)
+        await seen(ann, 'signalling', { state: 'open' }, { count: before + 1 })
+      } }
+    }
+    await ann.evaluate(refused => globalThis.room.rename(refused), refused)
+    await seen(ann, 'error', { code })
+    assert.equal(await name(), 'Ann')
+    await (await restarted()).again()
+    const down = await restarted()
+    await ann.evaluate(refused => globalThis.room.rename(refused), refused)
+    await down.again()
+    assert.equal(await name(), 'Ann')
+    assert.deepEqual(new Set((await events(ann, 'error')).map(event => event.code)), new Set([code]))
+    await ann.evaluate(() => globalThis.room.rename('Anna'))
+    await seen(bob, 'renamed', { name: 'Anna', was: 'Ann' })
+    const away = await restarted()
+    await ann.evaluate(() => globalThis.room.rename('Annabel'))
+    await away.again()
+    await seen(bob, 'renamed', { name: 'Annabel', was: 'Anna' })
+    await talk(pages, 'under another name')
+    await close(pages)
+  })
+}
+
 test('a server that falls silent without a word is noticed', async t => {
   const server = await startServer()
   t.after(server.stop)

@@ -23,7 +23,10 @@ export class Signalling {
   /** @type {RTCIceServer[]} The newest; credentials in it last a while only. */
   iceServers = []
   room
+  /** As one wants to be called; what the server refuses is taken back. */
   name
+  /** @type {string | null} As the server calls us. */
+  #accepted = null
   #url
   #ifMissing
   #listener
@@ -31,6 +34,8 @@ export class Signalling {
   #socket = null
   /** @type {string | null} */
   #resume = null
+  /** The name of the last hello. */
+  #greeted = ''
   #messageBytes = 65_536
   #joined = false
   #quietMs = 0
@@ -78,8 +83,8 @@ export class Signalling {
 
   /** @param {string} name */
   rename(name) {
-    this.name = name
-    this.send({ type: 'rename', name, ref: '#rename' })
+    this.name = String(name)
+    this.#tellName()
   }
 
   /** Asks for the server, or tries again, at once. */
@@ -103,8 +108,22 @@ export class Signalling {
     this.#setState({ state })
   }
 
+  #tellName() {
+    if (this.state === 'open' && this.name !== this.#accepted && !this.#put({ type: 'rename', name: this.name, ref: '#rename' })) this.#restoreName()
+  }
+
+  /** Else each hello would be refused as well. @returns {boolean}  Whether there was another that was accepted. */
+  #restoreName() {
+    const refused = this.name
+    this.name = this.#accepted ?? refused
+    return this.name !== refused
+  }
+
+  /** @returns {void} */
   #hello() {
-    this.#put({ type: 'hello', v: 1, ref: '#hello', name: this.name, ...this.#resume !== null && { resume: this.#resume } })
+    const sent = this.#put({ type: 'hello', v: 1, ref: '#hello', name: this.name, ...this.#resume !== null && { resume: this.#resume } })
+    if (!sent && this.#restoreName()) return this.#hello()
+    this.#greeted = this.name
     if (this.#resume === null) this.#join()
   }
 
@@ -124,9 +143,11 @@ export class Signalling {
         case 'ice-servers': return this.#renewed(message)
         case 'error': return this.#refused(message.code, message.message, message['ref'])
         case 'goodbye': return this.#dismissed(message)
+        case 'renamed':
+          this.#accepted = this.name = message.name
+          return
         case 'pong':
-        case 'left':
-        case 'renamed': return
+        case 'left': return
         default: this.#listener.message(message)
       }
     } catch (error) {
@@ -138,6 +159,7 @@ export class Signalling {
   #welcomed({ id, resume, resumed, rooms, iceServers, limits }) {
     const asked = this.#resume !== null
     this.id = id
+    this.#accepted = this.#greeted
     this.#resume = resume
     this.iceServers = iceServers
     this.#messageBytes = limits?.messageBytes || this.#messageBytes
@@ -158,6 +180,8 @@ export class Signalling {
     this.#listener.step('joined', `In room ${room}; others: ${members.length}.`, { members })
     this.#setState({ state: 'open' })
     this.#listener.entered({ id: this.id, room, created, members })
+    // It may have changed while there was no way to say so.
+    this.#tellName()
   }
 
   /** @param {{ room: string, iceServers: RTCIceServer[] }} message */
@@ -175,6 +199,7 @@ export class Signalling {
       this.#resume = null
       return this.#hello()
     }
+    if (code === 'bad-name') this.#restoreName()
     const error = new SwitchboardError(code, message)
     if (ref === '#hello' || ref === '#join') this.#fail(error)
     // A peer may just have left; a fast sender is only read more slowly.

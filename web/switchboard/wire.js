@@ -62,6 +62,7 @@ const MESSAGES = {
   'peer-left': { id },
   'peer-away': { id },
   'peer-back': { id },
+  renamed: { name: label },
   'peer-renamed': { id, name: label },
 }
 /** @type {Record<string, Shape>} */
