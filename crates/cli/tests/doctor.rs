@@ -185,6 +185,19 @@ impl Certificates {
         Self { folder }
     }
 
+    /// One that vouches for itself, as `openssl req -x509` makes it.
+    fn self_signed(name: &str) -> Self {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let folder = TempDir::new().expect("a folder");
+        let files =
+            [("ca.pem", certificate.pem()), ("certificate.pem", certificate.pem()), ("key.pem", key.serialize_pem())];
+        files.into_iter().for_each(|(file, pem)| fs::write(folder.path().join(file), pem).expect("written"));
+        Self { folder }
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -216,10 +229,13 @@ fn tls_works_with_a_good_certificate() {
 #[test]
 fn bad_certificates_are_told_apart() {
     let good = Certificates::new("localhost", (2120, 1, 1));
+    let own = Certificates::self_signed("localhost");
     for (certificates, trusts, words) in [
         (&Certificates::new("localhost", (2021, 1, 1)), true, "the certificate expired"),
         (&Certificates::new("example.org", (2120, 1, 1)), true, "is not for localhost but for example.org"),
         (&good, false, "nobody whom this machine trusts"),
+        (&own, false, "the certificate is self-signed; browsers refuse it"),
+        (&own, true, "the certificate is self-signed; browsers refuse it"),
     ] {
         let (well, report) = over_tls(certificates, trusts);
         assert!(!well, "{report}");

@@ -103,6 +103,8 @@ pub(crate) enum TlsFault {
     },
     /// Nobody whom this machine trusts has signed the certificate.
     UnknownIssuer,
+    /// The certificate is an authority's own.
+    SelfSigned,
     /// Something else than TLS answered.
     NotTls,
     /// Anything else.
@@ -236,6 +238,7 @@ impl TlsFault {
             Self::NotYet => "certificate-not-yet-valid",
             Self::WrongName { .. } => "certificate-wrong-name",
             Self::UnknownIssuer => "certificate-unknown-issuer",
+            Self::SelfSigned => "certificate-self-signed",
             Self::NotTls => "not-tls",
             Self::Other(_) => "tls-failed",
         }
@@ -251,6 +254,7 @@ impl TlsFault {
                 format!("the certificate is not for {host} but for {}", names.join(", "))
             }
             Self::UnknownIssuer => "nobody whom this machine trusts has signed the certificate".to_owned(),
+            Self::SelfSigned => "the certificate is self-signed; browsers refuse it".to_owned(),
             Self::NotTls => "something else than TLS answers".to_owned(),
             Self::Other(error) => format!("TLS failed: {error}"),
         }
@@ -263,6 +267,10 @@ impl TlsFault {
             Self::WrongName { .. } => "Get a certificate for this name, or use a name that it is for.",
             Self::UnknownIssuer => {
                 "Configure the whole chain with the intermediate certificates; for an authority of your own, give --ca FILE."
+            }
+            Self::SelfSigned => {
+                "Get one from an authority that browsers know, such as Let's Encrypt, or have an authority of your own sign one with \
+                 basicConstraints=CA:FALSE; --ca does not make a server of an authority."
             }
             Self::NotTls => "Correct the port, or use turn: instead of turns:.",
             Self::Other(_) => "Look into the server's log.",
@@ -338,6 +346,7 @@ mod tests {
             Fault::Tls(TlsFault::NotYet),
             Fault::Tls(TlsFault::WrongName { host: "example.org".to_owned(), names }),
             Fault::Tls(TlsFault::UnknownIssuer),
+            Fault::Tls(TlsFault::SelfSigned),
             Fault::Tls(TlsFault::NotTls),
             Fault::Tls(TlsFault::Other("handshake failure".to_owned())),
             Fault::NotStun,

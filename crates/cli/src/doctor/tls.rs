@@ -1,5 +1,6 @@
 //! TLS to a server, judged as browsers do, and what its failures mean.
 
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, OtherError, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -76,8 +77,15 @@ fn certificate_fault(host: &str, error: &CertificateError) -> TlsFault {
             TlsFault::WrongName { host: host.to_owned(), names: presented.iter().map(|name| plain(name)).collect() }
         }
         CertificateError::UnknownIssuer => TlsFault::UnknownIssuer,
+        CertificateError::Other(OtherError(error)) if is_authoritys(error.as_ref()) => TlsFault::SelfSigned,
         other => TlsFault::Other(other.to_string()),
     }
+}
+
+/// Whether a certificate is that of an authority, as `openssl req -x509` makes them, and not one that an authority signed for
+/// a server (RFC 5280 §4.2.1.9).
+fn is_authoritys(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// A name without what it is wrapped in, such as `DnsName("example.org")`.
