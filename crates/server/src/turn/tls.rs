@@ -52,6 +52,16 @@ pub enum TlsError {
     },
 }
 
+impl TlsFiles {
+    /// Reads certificate and key and forgets them again: what is wrong with them shows before a server starts.
+    ///
+    /// # Errors
+    /// As when a server starts: which file is at fault, and why.
+    pub fn check(&self) -> Result<(), TlsError> {
+        load(self).map(drop)
+    }
+}
+
 /// Reads certificate and key.
 ///
 /// # Errors
@@ -117,6 +127,7 @@ mod tests {
         let (certificate, key) = (ours.cert.pem(), ours.signing_key.serialize_pem());
         let directory = tempfile::tempdir().expect("directory");
         assert!(load(&files(&directory, &certificate, &key)).is_ok());
+        assert!(files(&directory, &certificate, &key).check().is_ok());
         let error = |certificate: &str, key: &str| load(&files(&directory, certificate, key)).expect_err("a mistake");
         assert!(matches!(error("", &key), TlsError::NoCertificate { .. }));
         assert!(matches!(error(&certificate, &certificate), TlsError::NoKey { .. }));

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::num::NonZeroU8;
 
 use switchboard_server::config::{RelayAddress, Secret, StaticUser, TlsFiles, TurnConfig, TurnLimits, TurnListen};
-use switchboard_server::turn::interface_addresses;
+use switchboard_server::turn::{TlsError, interface_addresses};
 use switchboard_turn::PeerPolicy;
 
 use super::super::Settings;
@@ -75,6 +75,7 @@ impl Settings {
     /// A certificate and its key, both or neither, in files that can be read.
     fn tls(&self, problems: &mut Vec<Problem>) -> Option<TlsFiles> {
         let raw = &self.raw.turn;
+        let before = problems.len();
         for (name, file) in [("turn.certificate", &raw.certificate), ("turn.private_key", &raw.private_key)] {
             if let Some(FilePath(path)) = file
                 && let Err(error) = File::open(path)
@@ -86,7 +87,13 @@ impl Settings {
         let hint = "a certificate and its private key come together";
         match (&raw.certificate, &raw.private_key) {
             (Some(certificate), Some(key)) => {
-                Some(TlsFiles { certificate: certificate.0.clone(), private_key: key.0.clone() })
+                let files = TlsFiles { certificate: certificate.0.clone(), private_key: key.0.clone() };
+                if problems.len() == before
+                    && let Err(error) = files.check()
+                {
+                    problems.push(self.unusable(&files, &error));
+                }
+                Some(files)
             }
             (Some(_), None) => {
                 problems.push(self.problem("turn.certificate", "needs `turn.private_key` beside it", hint));
@@ -105,6 +112,23 @@ impl Settings {
                 None
             }
         }
+    }
+
+    /// The complaint about files that can be read and are of no use.
+    fn unusable(&self, files: &TlsFiles, error: &TlsError) -> Problem {
+        let (name, hint) = match error {
+            TlsError::Unusable { .. } => (
+                "turn.private_key",
+                "`openssl x509 -noout -pubkey -in CERTIFICATE` prints the same as `openssl pkey -pubout -in KEY` for a pair",
+            ),
+            TlsError::NoKey { .. } => ("turn.private_key", "it must be a PEM file with the key of the certificate"),
+            TlsError::NoCertificate { .. } => ("turn.certificate", "it must be a PEM file with the whole chain"),
+            TlsError::Unreadable { path, .. } | TlsError::NotPem { path, .. } => {
+                let is_key = *path == files.private_key;
+                (if is_key { "turn.private_key" } else { "turn.certificate" }, "it must be a PEM file")
+            }
+        };
+        self.problem(name, &format!("is of no use: {}", error.to_string().trim_end_matches('.')), hint)
     }
 
     fn relay_addresses(&self, problems: &mut Vec<Problem>) -> Vec<RelayAddress> {
@@ -208,6 +232,27 @@ mod tests {
 
     const SECRET: &str = "Vw8kRz1QmT4xYb7NcJ2pLd";
 
+    /// A certificate that vouches for itself and its key, in files.
+    struct Pair(tempfile::TempDir);
+
+    impl Pair {
+        fn new() -> Self {
+            let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+            let folder = tempfile::tempdir().expect("a folder");
+            std::fs::write(folder.path().join("cert.pem"), pair.cert.pem()).expect("written");
+            std::fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).expect("written");
+            Self(folder)
+        }
+
+        fn certificate(&self) -> String {
+            format!("turn.certificate={}", self.0.path().join("cert.pem").display())
+        }
+
+        fn key(&self) -> String {
+            format!("turn.private_key={}", self.0.path().join("key.pem").display())
+        }
+    }
+
     #[test]
     fn a_chosen_address_must_be_had_and_none_is_nowhere() {
         assert!(matches!(meaning(&[]).expect("valid").listen, TurnListen::IfFree(_)));
@@ -218,11 +263,9 @@ mod tests {
 
     #[test]
     fn a_certificate_and_its_key_come_together() {
-        let file = tempfile::NamedTempFile::new().expect("file");
-        let path = file.path().display();
-        let certificate = format!("turn.certificate={path}");
+        let (ours, other) = (Pair::new(), Pair::new());
+        let (certificate, key) = (ours.certificate(), ours.key());
         assert_eq!(complaints(&[&certificate]), ["`turn.certificate` needs `turn.private_key` beside it"]);
-        let key = format!("turn.private_key={path}");
         assert_eq!(complaints(&[&key]), ["`turn.private_key` needs `turn.certificate` beside it"]);
         let config = meaning(&[&certificate, &key]).expect("valid");
         assert_eq!(config.tls_listen, ["[::]:5349".parse().expect("address")]);
@@ -233,6 +276,10 @@ mod tests {
         assert!(
             meaning(&["turn.tls_listen=5349"]).expect("the default, as printed files have it").tls_listen.is_empty()
         );
+        let strangers = complaints(&[&certificate, &other.key()]);
+        assert!(strangers[0].starts_with("`turn.private_key` is of no use: the key in "), "{strangers:?}");
+        let swapped = complaints(&[&ours.certificate().replace("cert.pem", "key.pem"), &key]);
+        assert!(swapped[0].starts_with("`turn.certificate` is of no use: "), "{swapped:?}");
         let missing = complaints(&["turn.certificate=/nonexistent.pem", &key]);
         assert!(missing[0].starts_with("`turn.certificate` names a file that cannot be read: /nonexistent.pem:"));
     }
