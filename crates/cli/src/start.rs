@@ -39,6 +39,7 @@ fn lacks_ipv6(error: &SpawnError) -> bool {
         | SpawnError::NotAvailable { .. }
         | SpawnError::NoAddress
         | SpawnError::BadOrigin { .. }
+        | SpawnError::PathTaken(_)
         | SpawnError::Turn(_) => false,
     }
 }
@@ -56,7 +57,9 @@ fn advise(error: &SpawnError, settings: &Settings) -> anyhow::Error {
         SpawnError::PermissionDenied { address } => (Some(address), "3000 needs no permission"),
         SpawnError::NotAvailable { address } => (Some(address), "3000 needs no address"),
         SpawnError::Listen { address, .. } => (Some(address), ""),
-        SpawnError::NoAddress | SpawnError::BadOrigin { .. } | SpawnError::Turn(_) => (None, ""),
+        SpawnError::NoAddress | SpawnError::BadOrigin { .. } | SpawnError::PathTaken(_) | SpawnError::Turn(_) => {
+            (None, "")
+        }
     };
     let key = address.map_or("listen", |address| key_of(*address, settings));
     let hint = match key {

@@ -21,6 +21,7 @@ use crate::Config;
 use crate::hooks::{Events, Hooks};
 use crate::http::{Handoff, Peer, sentence};
 use crate::metrics;
+use crate::mounts::Mounted;
 use crate::routes;
 use crate::server::{COME_BACK, Shared, SpawnError, Stage};
 use crate::turn::{Turn, TurnAddrs};
@@ -87,8 +88,9 @@ impl Signalling {
     /// those are the host's. STUN and TURN are, if they are configured, with sockets of their own.
     ///
     /// # Errors
-    /// If an origin is none, or TURN cannot start.
+    /// If two doors want the same path, an origin is none, or TURN cannot start.
     pub fn with_hooks(config: Config, hooks: Hooks) -> Result<Self, SpawnError> {
+        config.check_paths(Mounted::is_door)?;
         let turn = Turn::spawn(&config.turn)?;
         let turn_addrs = turn.as_ref().map(|turn| turn.addrs().clone()).unwrap_or_default();
         let shared = Shared::new(config, turn.as_ref(), hooks.with_events())?;

@@ -25,6 +25,7 @@ use crate::hub::Hub;
 use crate::ice::{IceOffers, OwnServers};
 use crate::listener::{self, Listener};
 use crate::metrics::{self, Metrics};
+use crate::mounts::PathTaken;
 use crate::origins::OriginPolicy;
 use crate::routes;
 use crate::seats::Seats;
@@ -71,6 +72,9 @@ pub enum SpawnError {
         /// What was configured.
         text: String,
     },
+    /// Two doors want the same path.
+    #[error(transparent)]
+    PathTaken(#[from] PathTaken),
     /// STUN and TURN cannot start.
     #[error(transparent)]
     Turn(#[from] TurnError),
@@ -189,8 +193,9 @@ impl Server {
     /// threads share little; more threads than processors cost a fifth more per message at low rates, in wake-ups.
     ///
     /// # Errors
-    /// Says which address cannot be had, and what to do.
+    /// Says which address or path cannot be had, and what to do.
     pub async fn spawn(config: Config) -> Result<Self, SpawnError> {
+        config.check_paths(|_| true)?;
         let (sockets, local) = bind_all(&config.listen)?;
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
         let turn = Turn::spawn(&config.turn)?;

@@ -13,7 +13,10 @@ use axum::serve::{Listener, ListenerExt as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
-use switchboard_server::{Config, Dialect, Event, Events, Hooks, LeaveReason, Namespace, Signalling, Verdict};
+use switchboard_server::config::MountPath;
+use switchboard_server::{
+    Config, Dialect, Event, Events, Hooks, LeaveReason, Namespace, PathTaken, Signalling, SpawnError, Verdict,
+};
 use switchboard_testkit::{Ended, EngineVersion, PollingClient, RoomsClient, SocketIoClient, get as http_get, soon};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -53,6 +56,31 @@ impl Host {
         soon("the host to stop", self.serving).await.expect("no panic").expect("served");
         soon("the doors to close", signalling.join()).await;
     }
+}
+
+/// Each of these made the router panic.
+#[tokio::test]
+async fn two_doors_at_one_path_are_refused_before_there_is_a_router() {
+    let paths = |text: &str| vec![MountPath::parse(text).expect("a path")];
+    type Change = fn(&mut Config, Vec<MountPath>);
+    let changes: [(&str, Change); 7] = [
+        ("/ws", |config, paths| config.relay.paths = paths),
+        ("/switchboard.js", |config, paths| config.relay.paths = paths),
+        ("/ice", |config, paths| config.matchbox.paths = paths),
+        ("/switchboard", |config, paths| config.matchbox.paths = paths),
+        ("/socket.io", |config, paths| config.matchbox.paths = paths),
+        ("/switchboard", |config, paths| config.peerjs.paths = paths),
+        ("/socket.io", |config, paths| config.peerjs.paths = paths),
+    ];
+    for (path, change) in changes {
+        let mut config = Config::embedded();
+        change(&mut config, paths(path));
+        let refused = Signalling::new(config).expect_err(path);
+        assert!(matches!(&refused, SpawnError::PathTaken(PathTaken { path: at, .. }) if at == path), "{refused}");
+    }
+    let mut config = Config::embedded();
+    config.matchbox.paths = paths("/app");
+    let _router = Signalling::new(config).expect("the page is the host's").router();
 }
 
 fn signalling() -> Signalling {

@@ -1,5 +1,6 @@
 //! From what was typed to what it means: [`Raw`] to [`Config`].
 
+mod paths;
 mod peerjs;
 mod turn;
 
@@ -56,6 +57,7 @@ impl Settings {
             limits: self::limits(limits),
             drain_timeout: main.drain_timeout.0,
         };
+        problems.extend(config.path_conflicts().into_iter().map(|taken| self.path_taken(&taken)));
         if problems.is_empty() { Ok(config) } else { Err(Invalid(problems)) }
     }
 

@@ -89,6 +89,11 @@ impl MountPath {
         if self.0.is_empty() { "/" } else { &self.0 }
     }
 
+    /// The path of these words below this one. They hold nothing that [`Self::parse`] refuses.
+    pub(crate) fn below(&self, words: &[&str]) -> Self {
+        Self(words.iter().fold(self.0.clone(), |path, word| path + "/" + word))
+    }
+
     /// What follows this path in `path`, from the next slash on; none if it is elsewhere.
     pub fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&*self.0).filter(|rest| rest.is_empty() || rest.starts_with('/'))
