@@ -58,9 +58,13 @@ export class Timeline {
    * @param {boolean} hideAddresses
    */
   export(room, paths, hideAddresses) {
-    const record = {
+    const head = {
       format: 'switchboard-timeline', version: 1, exportedAt: new Date().toISOString(), addresses: hideAddresses ? 'hidden' : 'shown',
-      browser: navigator.userAgent, self: room.self.id, signalling: room.signalling,
+      // Its version has the form of an address.
+      browser: navigator.userAgent,
+    }
+    const record = {
+      self: room.self.id, signalling: room.signalling,
       peers: [...room.peers.values()].map(peer => ({
         id: peer.id, trace: peer.traceId, dialect: peer.dialect, state: peer.state, away: peer.away,
         connectionState: peer.connection.connectionState, iceConnectionState: peer.connection.iceConnectionState,
@@ -69,7 +73,7 @@ export class Timeline {
       stepsInAll: this.#count,
       steps: this.#steps.map(({ time, ...step }) => ({ time: time.toISOString(), ...step, detail: plain(step.detail) })),
     }
-    return JSON.stringify(hideAddresses ? redactor(room.id)(record) : record, null, 2)
+    return JSON.stringify({ ...head, ...hideAddresses ? Object(redactor(room.id)(record)) : record }, null, 2)
   }
 }
 
