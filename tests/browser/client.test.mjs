@@ -187,10 +187,10 @@ test('a refusal is told with its code', async () => {
   assert.equal(await code(null, { server: 'http://127.0.0.1:1' }), 'unreachable')
   assert.equal(await code(null, { server: 'nonsense' }), 'bad-server')
   await join(page, null)
-  const errors = await page.evaluate(() => [[5], ['x', { to: 'nobody' }], [new ArrayBuffer(17 * 1024 * 1024)]].map(args => {
+  const errors = await page.evaluate(() => [[5], ['x', { to: 'nobody' }], ['x', { to: null }], ['x', { to: [{}] }], [new ArrayBuffer(17 * 1024 * 1024)]].map(args => {
     try { return globalThis.room.send(...args) && 'sent' } catch (error) { return error.code }
   }))
-  assert.deepEqual(errors, ['bad-data', 'peer-not-found', 'too-large'])
+  assert.deepEqual(errors, ['bad-data', 'peer-not-found', 'bad-target', 'bad-target', 'too-large'])
   await close([page])
 })
 

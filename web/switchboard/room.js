@@ -97,7 +97,7 @@ export class Room extends EventTarget {
    * @param {Data} data
    * @param {SendOptions} [options]
    * @returns {Sent}
-   * @throws {SwitchboardError} `too-large`, `bad-data`, `peer-not-found`
+   * @throws {SwitchboardError} `too-large`, `bad-data`, `bad-target`, `peer-not-found`
    */
   send(data, { to, onProgress } = {}) {
     const message = new Message(data)
@@ -323,7 +323,9 @@ export class Room extends EventTarget {
 
   /** @param {readonly (string | Peer)[]} to */
   #named(to) {
-    return [...new Set(to.map(peer => typeof peer === 'string' ? peer : peer.id))].map(id => {
+    const ids = to.map(peer => typeof peer === 'string' ? peer : peer?.id)
+    if (!ids.every(id => typeof id === 'string')) throw new SwitchboardError('bad-target', '“to” names peers or their ids; leave it out to send to all.')
+    return [...new Set(ids)].map(id => {
       const member = this.#members.get(id)
       if (member) return member
       throw new SwitchboardError('peer-not-found', `Nobody here has the id ${id}.`)
