@@ -62,6 +62,16 @@ for (const [browser, version] of [['Chromium', '1.5'], ['Firefox', '1.5'], ['Chr
       assert.deepEqual(await ann.events('disconnected'), [])
     }))
 
+    test('a number is nobody, and calling it ends nothing', () => scene({ ...who, settings: { expire: 1000 } }, async (server, ann, ben) => {
+      const annId = await ann.open(server)
+      const benId = await ben.open(server, { id: '1234' })
+      await ann.connect(1234)
+      const { message } = await ann.heard('error', { name: 'peer-unavailable' })
+      assert.equal(message, 'Could not connect to peer 1234')
+      await talk(ann, ben, { annId, benId })
+      assert.deepEqual(await ann.events('disconnected'), [])
+    }))
+
     test('who comes a little late is still connected', () => scene({ ...who, settings: { expire: 20_000 } }, async (server, ann, ben) => {
       await ann.open(server)
       const number = await ann.connect('late-comer')

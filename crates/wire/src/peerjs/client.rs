@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::server::write_string;
+use crate::directory::NAME_BYTES;
 
 /// What a relayed message is for. All are passed on in the same way; they differ in what happens when nobody is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +84,14 @@ pub enum ClientMessage<'a> {
     Relayed(Relayed<'a>),
     /// `LEAVE` for nobody: the client gives its id up.
     Release,
+    /// An offer or answer for what no client can be called, a number for instance: ids are texts. The answer to it is [`Notice::Expire`]
+    /// with the same JSON, for an official client finds its connection only by that: to it, 7 and "7" are two peers.
+    ///
+    /// [`Notice::Expire`]: super::Notice::Expire
+    Unreachable {
+        /// What stands in the place of the id.
+        dst: &'a RawValue,
+    },
     /// Of a type that the original passes over in silence, or for nobody.
     Ignored,
 }
@@ -93,9 +102,6 @@ pub enum Malformed {
     /// Not JSON, or not an object.
     #[error("A message is one JSON object; this one is not.")]
     NoObject,
-    /// `dst` of another kind than a string.
-    #[error("The member \"dst\" must be a string: the id of a peer.")]
-    BadDestination,
 }
 
 impl<'a> ClientMessage<'a> {
@@ -104,7 +110,7 @@ impl<'a> ClientMessage<'a> {
     /// Of members that stand twice the last one counts, as in JavaScript.
     ///
     /// # Errors
-    /// What made the original deaf or cannot mean anybody.
+    /// What made the original deaf.
     pub fn decode(frame: &'a [u8]) -> Result<Self, Malformed> {
         let text = std::str::from_utf8(frame).map_err(|_| Malformed::NoObject)?;
         let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|_| Malformed::NoObject)?;
@@ -123,13 +129,24 @@ impl<'a> ClientMessage<'a> {
         };
         let dst = match envelope.dst.filter(|dst| dst.get() != "null") {
             None => Cow::Borrowed(""),
-            Some(dst) => string(dst).ok_or(Malformed::BadDestination)?,
+            Some(json) => match string(json) {
+                Some(dst) => dst,
+                None => return Ok(Self::for_no_id(kind, json)),
+            },
         };
         Ok(match (kind, dst.is_empty()) {
             (_, false) => Self::Relayed(Relayed { kind, dst, payload: envelope.payload }),
             (Kind::Leave, true) => Self::Release,
             (Kind::Offer | Kind::Answer | Kind::Candidate | Kind::Expire, true) => Self::Ignored,
         })
+    }
+
+    /// Nobody can be meant. The sender is told once, not again for each candidate; and not with all of a text that no id is as long as.
+    fn for_no_id(kind: Kind, dst: &'a RawValue) -> Self {
+        match kind {
+            Kind::Offer | Kind::Answer if dst.get().len() <= NAME_BYTES => Self::Unreachable { dst },
+            Kind::Offer | Kind::Answer | Kind::Candidate | Kind::Leave | Kind::Expire => Self::Ignored,
+        }
     }
 }
 
@@ -231,6 +248,9 @@ mod tests {
             r#"{"type":"OFFER","dst":null}"#,
             r#"{"type":"OFFER","dst":""}"#,
             r#"{"type":"EXPIRE"}"#,
+            r#"{"type":"CANDIDATE","dst":7}"#,
+            r#"{"type":"LEAVE","dst":7}"#,
+            r#"{"type":"EXPIRE","dst":[]}"#,
         ] {
             assert!(matches!(ClientMessage::decode(frame.as_bytes()), Ok(ClientMessage::Ignored)), "{frame}");
         }
@@ -245,10 +265,21 @@ mod tests {
             assert_eq!(ClientMessage::decode(frame.as_bytes()).expect_err(frame), Malformed::NoObject);
         }
         assert_eq!(ClientMessage::decode(b"{\"type\":\"\xff\"}").expect_err("no UTF-8"), Malformed::NoObject);
-        for dst in ["7", "{}", "[\"b\"]", "true"] {
-            let frame = format!(r#"{{"type":"OFFER","dst":{dst}}}"#);
-            assert_eq!(ClientMessage::decode(frame.as_bytes()).expect_err(dst), Malformed::BadDestination);
+    }
+
+    #[test]
+    fn what_is_no_text_is_nobodys_id_and_is_told_as_it_came() {
+        for dst in ["7", "-1.50e3", "{}", "[\"b\"]", "true"] {
+            for kind in ["OFFER", "ANSWER"] {
+                let frame = format!(r#"{{"type":"{kind}","dst": {dst} }}"#);
+                match ClientMessage::decode(frame.as_bytes()) {
+                    Ok(ClientMessage::Unreachable { dst: told }) => assert_eq!(told.get(), dst),
+                    other => panic!("{frame} is {other:?}"),
+                }
+            }
         }
+        let long = format!(r#"{{"type":"OFFER","dst":[{}1]}}"#, "1,".repeat(256));
+        assert!(matches!(ClientMessage::decode(long.as_bytes()), Ok(ClientMessage::Ignored)));
     }
 
     #[test]

@@ -14,6 +14,13 @@ pub enum Notice<'a> {
         /// Who sent it.
         to: &'a str,
     },
+    /// What `to` sent is for nobody who could ever come.
+    Unreachable {
+        /// What stood in the place of the id, as JSON.
+        from: &'a str,
+        /// Who sent it.
+        to: &'a str,
+    },
     /// `from` is gone for good, and its connections with it.
     Leave {
         /// Who is gone.
@@ -45,8 +52,11 @@ impl Notice<'_> {
         match self {
             Self::Open => out.extend_from_slice(br#"{"type":"OPEN"}"#),
             Self::IdTaken => out.extend_from_slice(br#"{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}"#),
-            Self::Expire { from, to } => write_addressed("EXPIRE", from, to, out),
-            Self::Leave { from, to } => write_addressed("LEAVE", from, to, out),
+            Self::Expire { from, to } => write_addressed("EXPIRE", |out| write_string(from, out), to, out),
+            Self::Unreachable { from, to } => {
+                write_addressed("EXPIRE", |out| out.extend_from_slice(from.as_bytes()), to, out)
+            }
+            Self::Leave { from, to } => write_addressed("LEAVE", |out| write_string(from, out), to, out),
             Self::Error(sentence) => {
                 out.extend_from_slice(br#"{"type":"ERROR","payload":{"msg":"#);
                 write_string(sentence, out);
@@ -56,11 +66,11 @@ impl Notice<'_> {
     }
 }
 
-fn write_addressed(kind: &str, from: &str, to: &str, out: &mut Vec<u8>) {
+fn write_addressed(kind: &str, from: impl FnOnce(&mut Vec<u8>), to: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(b"\",\"src\":");
-    write_string(from, out);
+    from(out);
     out.extend_from_slice(b",\"dst\":");
     write_string(to, out);
     out.push(b'}');
@@ -89,6 +99,7 @@ mod tests {
         let key = r#"{"type":"ERROR","payload":{"msg":"Invalid key provided"}}"#;
         assert_eq!(json(Notice::INVALID_KEY), key);
         assert_eq!(json(Notice::Expire { from: "b", to: "a" }), r#"{"type":"EXPIRE","src":"b","dst":"a"}"#);
+        assert_eq!(json(Notice::Unreachable { from: "7", to: "a" }), r#"{"type":"EXPIRE","src":7,"dst":"a"}"#);
         assert_eq!(json(Notice::Leave { from: "b\"", to: "a" }), r#"{"type":"LEAVE","src":"b\"","dst":"a"}"#);
         assert_eq!(json(Notice::Error("a \"b\"")), r#"{"type":"ERROR","payload":{"msg":"a \"b\""}}"#);
     }

@@ -304,6 +304,11 @@ impl Handler for PeerJsHandler {
         };
         let request = match ClientMessage::decode(frame) {
             Ok(ClientMessage::Relayed(message)) => return self.relay(&message, now),
+            Ok(ClientMessage::Unreachable { dst }) => {
+                let notice = Notice::Unreachable { from: dst.get(), to: &self.line.name };
+                with_json(|json| notice.write_json(json), |json| self.line.mailbox.send_text(json));
+                Ok(directory::Request::Alive)
+            }
             // Counts against the rate like everything that is said.
             Ok(ClientMessage::Heartbeat | ClientMessage::Ignored) => Ok(directory::Request::Alive),
             Ok(ClientMessage::Release) => Ok(directory::Request::Release { namespace: self.namespace, name: None }),
