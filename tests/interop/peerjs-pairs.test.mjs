@@ -119,6 +119,25 @@ for (const browser of ['Chromium', 'Firefox']) {
     }
   })
 
+  test(`${browser}: a page that reconnected and is closed then is seen to be gone by the other side`, { skip: untold }, async () => {
+    const { ann, ben, annId, benId, [Symbol.asyncDispose]: dispose } = await pair([[browser, '1.5'], [browser, '1.5']])
+    try {
+      const number = await ann.connect(benId)
+      await ann.heard('connection-open', { number })
+      await ben.heard('connection', { peer: annId })
+      await ben.run(() => { globalThis.peer.disconnect() })
+      await ben.heard('disconnected')
+      await ben.run(() => { globalThis.peer.reconnect() })
+      await ben.heard('open', {}, 2)
+      const before = performance.now()
+      await ben.close()
+      await ann.heard('connection-close', { number })
+      assert.ok(performance.now() - before < 5000, `${performance.now() - before} ms`)
+    } finally {
+      await dispose()
+    }
+  })
+
   test(`${browser}: direct connections outlive a disconnected peer, which comes back under its id`, async () => {
     const { ann, ben, annId, benId, [Symbol.asyncDispose]: dispose } = await pair([[browser, '1.5'], [browser, '1.5']])
     try {

@@ -190,6 +190,39 @@ async fn limits_of_the_server_are_told_in_words_too() {
 }
 
 #[tokio::test]
+async fn a_page_that_came_back_on_another_socket_is_told_to_be_closed_to_all_it_had_to_do_with() {
+    let server = server().await;
+    let mut ann = PeerJsClient::open(server.address(), "ann", "t").await;
+    let mut ben = PeerJsClient::open(server.address(), "ben", "t").await;
+    let leave = |id| format!(r#"{{"type":"LEAVE","src":"page","dst":"{id}"}}"#);
+    for way in ["disconnected", "lost", "taken over"] {
+        let mut page = PeerJsClient::open(server.address(), "page", "t").await;
+        page.offer("ann", 1).await;
+        ann.next().await;
+        let mut held = None;
+        match way {
+            "disconnected" => page.close(None).await,
+            "lost" => page.vanish(),
+            _ => held = Some(page),
+        }
+        let mut page = PeerJsClient::open(server.address(), "page", "t").await;
+        page.offer("ben", 2).await;
+        ben.next().await;
+        page.close(Some(1001)).await;
+        assert_eq!(ann.next_text().await, Ok(leave("ann")), "{way}");
+        assert_eq!(ben.next_text().await, Ok(leave("ben")), "{way}");
+        drop(held);
+    }
+    // Somebody else under the same id tells nobody.
+    let mut page = PeerJsClient::open(server.address(), "page", "t").await;
+    page.offer("ann", 1).await;
+    ann.next().await;
+    page.close(None).await;
+    PeerJsClient::open(server.address(), "page", "another").await.close(Some(1001)).await;
+    ann.assert_silent("ann").await;
+}
+
+#[tokio::test]
 async fn a_page_that_closed_is_told_to_those_it_had_to_do_with_and_to_nobody_else() {
     let server = server().await;
     let mut ann = PeerJsClient::open(server.address(), "ann", "t").await;

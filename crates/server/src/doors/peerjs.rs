@@ -4,6 +4,7 @@
 //! It is asked for what has no route of its own, and takes what is its own by whole words, so that a door at `/` shadows nothing.
 
 mod answer;
+mod correspondents;
 mod socket;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::config::{DEFAULT_PEERJS_KEY, MountPath, PeerJsConfig};
 use crate::doors::ice;
 use crate::origins::OriginPolicy;
 use crate::server::{Shared, SpawnError};
+use correspondents::Correspondents;
 
 /// What the door keeps beside the configuration.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(crate) struct PeerJs {
     origins: OriginPolicy,
     /// Lists of all ids cost more than other answers.
     listings: Budgets,
+    correspondents: Correspondents,
 }
 
 /// What a path means here.
@@ -46,7 +49,7 @@ impl PeerJs {
     /// Reads the configuration; `public_url` counts as the server's own origin.
     pub(crate) fn new(config: &Config) -> Result<Self, SpawnError> {
         let origins = OriginPolicy::new("peerjs.origins", &config.peerjs.origins, config)?;
-        Ok(Self { origins, listings: Budgets::new(ice::RATE) })
+        Ok(Self { origins, listings: Budgets::new(ice::RATE), correspondents: Correspondents::default() })
     }
 
     /// Whether pages of this origin were named by the operator, who admits them to the relay with that.

@@ -11,13 +11,12 @@ use axum::response::Response;
 use http::Uri;
 use switchboard_signalling::core::{Caller, Pace, Refusal, Returning};
 use switchboard_wire::Dialect;
-use switchboard_wire::directory::{
-    self, Absent, Claim, Malformed, NAME_BYTES, Name, Namespace, Recipients, Secret, Send,
-};
+use switchboard_wire::directory::{self, Absent, Claim, Malformed, Name, Namespace, Recipients, Secret, Send};
 use switchboard_wire::limits::MESSAGE_BYTES;
 use switchboard_wire::peerjs::{ClientMessage, Kind, Notice, Relayed};
 use switchboard_wire::rooms::{GoodbyeCode, Reference, ServerMessage};
 
+use super::correspondents::Client;
 use super::namespace;
 use crate::client_addr::{client_addr, host_name};
 use crate::config::{Limits, PeerJsConfig};
@@ -34,9 +33,6 @@ use crate::websocket::stream::Stream;
 
 /// Longest token in bytes; the official client makes eleven characters, and an application may give its own.
 const TOKEN_BYTES: usize = 512;
-
-/// Whom a client may have connections with at once, as far as its departure is told: a browser bears a few dozen.
-const CORRESPONDENTS: usize = 64;
 
 /// Longest header of a frame, and the close frame that may follow.
 const FRAMING_BYTES: usize = 16;
@@ -131,6 +127,7 @@ impl Opened {
         let line =
             PeerJsLine { mailbox, name: name.clone(), decided: AtomicBool::default(), probed: AtomicBool::default() };
         let line = admission.attach_or_tell(line);
+        let client = shared.peerjs.correspondents.arrive(namespace, name.clone(), secret, Instant::now());
         line.claim(namespace, name, Claim::Exclusive { secret });
         hub::flush();
         let options = Options {
@@ -138,8 +135,7 @@ impl Opened {
             heartbeat: Some(heartbeat(&shared.config.limits, shared.config.peerjs.alive_timeout)),
             traffic: Arc::clone(traffic),
         };
-        let correspondents = Correspondents::default();
-        let handler = PeerJsHandler { namespace, line, correspondents };
+        let handler = PeerJsHandler { shared, client, line };
         Connection::new(handler, Socket { reading, early }, options)
     }
 
@@ -277,9 +273,9 @@ fn with_json<R>(write: impl FnOnce(&mut Vec<u8>), use_it: impl FnOnce(&[u8]) -> 
 /// What acts on the messages of one client.
 #[derive(Debug)]
 struct PeerJsHandler {
-    namespace: Namespace,
+    shared: Arc<Shared>,
+    client: Client,
     line: Attached<PeerJsLine>,
-    correspondents: Correspondents,
 }
 
 impl Handler for PeerJsHandler {
@@ -311,7 +307,10 @@ impl Handler for PeerJsHandler {
             }
             // Counts against the rate like everything that is said.
             Ok(ClientMessage::Heartbeat | ClientMessage::Ignored) => Ok(directory::Request::Alive),
-            Ok(ClientMessage::Release) => Ok(directory::Request::Release { namespace: self.namespace, name: None }),
+            Ok(ClientMessage::Release) => {
+                self.shared.peerjs.correspondents.forget(&self.client);
+                Ok(directory::Request::Release { namespace: self.client.namespace, name: None })
+            }
             Err(error) => Err(Malformed(Cow::Owned(error.to_string()))),
         };
         self.line.directory(request, now).into()
@@ -328,15 +327,15 @@ impl Handler for PeerJsHandler {
 
 impl PeerJsHandler {
     fn relay(&mut self, message: &Relayed<'_>, now: Instant) -> Next {
-        self.correspondents.note(message);
+        self.shared.peerjs.correspondents.note(&self.client, message);
         self.send(message, now).into()
     }
 
     /// Tells those who have a connection with the page that it is gone: it cannot any more, and they would notice only when ICE does,
     /// half a minute later.
-    fn say_goodbye(&mut self) {
+    fn say_goodbye(&self) {
         let now = Instant::now();
-        for dst in std::mem::take(&mut self.correspondents.0) {
+        for dst in self.shared.peerjs.correspondents.forget(&self.client) {
             let leave = Relayed { kind: Kind::Leave, dst: Cow::Owned(dst.into()), payload: None };
             // Nothing will be read of it any more, so that its pace does not matter.
             let _ = self.send(&leave, now);
@@ -349,7 +348,7 @@ impl PeerJsHandler {
         text.clear();
         message.write_json(&self.line.name, &mut text);
         let send = Send {
-            namespace: self.namespace,
+            namespace: self.client.namespace,
             from: Some(self.line.name.clone()),
             to: Cow::Borrowed(&message.dst),
             text: Cow::Borrowed(&text),
@@ -362,25 +361,10 @@ impl PeerJsHandler {
     }
 }
 
-/// Those to whom a client offered or whom it answered, the last [`CORRESPONDENTS`] of them.
-#[derive(Debug, Default)]
-struct Correspondents(Vec<Box<str>>);
-
-impl Correspondents {
-    fn note(&mut self, message: &Relayed<'_>) {
-        match message.kind {
-            Kind::Candidate | Kind::Expire => return,
-            Kind::Leave => return self.0.retain(|known| **known != *message.dst),
-            Kind::Offer | Kind::Answer => {}
-        }
-        // An id that is too long is nobody's.
-        if message.dst.len() > NAME_BYTES || self.0.iter().any(|known| **known == *message.dst) {
-            return;
-        }
-        if self.0.len() >= CORRESPONDENTS {
-            self.0.remove(0);
-        }
-        self.0.push((&*message.dst).into());
+impl Drop for PeerJsHandler {
+    /// However the socket ended, its client may come back with its connections.
+    fn drop(&mut self) {
+        self.shared.peerjs.correspondents.leave(&self.client, Instant::now());
     }
 }
 
@@ -433,27 +417,6 @@ mod tests {
         assert!(told(&format!("?key=peerjs&id=a&token={}", "t".repeat(513))).is_err());
         assert!(told("?key=peerjs&id=a%00b&token=t").is_err());
         assert_eq!(told("?key=peerjs&id=%C5%A1%2Fb&token=t").as_deref(), Ok("PeerJs(0) š/b"));
-    }
-
-    fn note(correspondents: &mut Correspondents, kind: Kind, dst: &str) {
-        correspondents.note(&Relayed { kind, dst: dst.into(), payload: None });
-    }
-
-    #[test]
-    fn correspondents_are_those_who_may_have_a_connection() {
-        let mut known = Correspondents::default();
-        note(&mut known, Kind::Candidate, "a");
-        note(&mut known, Kind::Offer, "b");
-        note(&mut known, Kind::Answer, "c");
-        note(&mut known, Kind::Offer, "b");
-        note(&mut known, Kind::Offer, &"x".repeat(NAME_BYTES + 1));
-        assert_eq!(known.0, ["b".into(), "c".into()]);
-        note(&mut known, Kind::Leave, "b");
-        assert_eq!(known.0, ["c".into()]);
-        for number in 0..CORRESPONDENTS {
-            note(&mut known, Kind::Offer, &number.to_string());
-        }
-        assert_eq!((known.0.len(), &*known.0[0]), (CORRESPONDENTS, "0"));
     }
 
     #[test]
