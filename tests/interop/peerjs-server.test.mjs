@@ -72,6 +72,18 @@ for (const [browser, version] of [['Chromium', '1.5'], ['Firefox', '1.5'], ['Chr
       assert.deepEqual(await ann.events('disconnected'), [])
     }))
 
+    test('metadata that is too large is told in words, and the page can come back', { ...OURS }, () => scene({ ...who }, async (server, ann, ben) => {
+      const annId = await ann.open(server)
+      const benId = await ben.open(server)
+      await ann.connect(benId, { metadata: { avatar: 'a'.repeat(100_000) } })
+      const { message } = await ann.heard('error', { name: 'server-error' })
+      assert.match(message, /too large: 65536 bytes are the limit, with the metadata/)
+      await ann.heard('disconnected')
+      await ann.run(() => { globalThis.peer.reconnect() })
+      await ann.heard('open', {}, 2)
+      await talk(ann, ben, { annId, benId })
+    }))
+
     test('who comes a little late is still connected', () => scene({ ...who, settings: { expire: 20_000 } }, async (server, ann, ben) => {
       await ann.open(server)
       const number = await ann.connect('late-comer')

@@ -17,6 +17,8 @@ async fn a_message_that_is_too_large_ends_its_sender_alone() {
     large.offer("ann", fits.as_str()).await;
     assert_eq!(ann.next().await["payload"], fits);
     large.offer("ann", "x".repeat(70_000)).await;
+    let sentence = large.error().await;
+    assert!(sentence.contains("65536 bytes") && sentence.contains("metadata"), "{sentence}");
     assert_eq!(large.end().await, Some(1009), "the code of the standard");
     ann.assert_silent("ann").await;
     PeerJsClient::open(server.address(), "large", "another").await.assert_silent("large").await;

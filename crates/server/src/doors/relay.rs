@@ -18,7 +18,7 @@ use crate::hub::{Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
-use crate::websocket::frame::{self, Opcode};
+use crate::websocket::frame::{self, Opcode, Violation};
 use crate::websocket::stream::Stream;
 
 thread_local! {
@@ -115,6 +115,10 @@ impl Handler for Attached<RelayLine> {
         let pace = self.directory(request, now);
         JSON.set(text);
         pace.into()
+    }
+
+    fn on_violation(&mut self, violation: Violation) {
+        self.mailbox().send_text_with(|json| write_error(&violation.to_string(), json));
     }
 
     fn on_end(&mut self, ending: Ending) {

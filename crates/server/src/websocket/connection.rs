@@ -94,6 +94,9 @@ pub(crate) trait Handler: Send {
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next;
     /// Something came, if only a part of a frame: the client lives.
     fn on_heard(&mut self, _now: Instant) {}
+    /// The client broke the framing, and the close frame that says so follows: a dialect may say it in its own words before, for pages
+    /// are not shown close frames by every library.
+    fn on_violation(&mut self, _violation: Violation) {}
     /// The connection ended; called once, and not if the server closed it. Who was silent is told so, which closes the mailbox.
     fn on_end(&mut self, ending: Ending);
     /// When [`Self::on_deadline`] is due, for dialects that keep time themselves.
@@ -335,6 +338,7 @@ impl<H: Handler> Connection<H> {
     fn on_violation(&mut self, violation: Violation, now: Instant) {
         tracing::debug!(%violation, "a client broke the framing");
         self.client_ended(Ending::Abrupt);
+        self.handler.on_violation(violation);
         self.close(violation.close_code(), &violation.to_string(), now);
     }
 

@@ -27,7 +27,7 @@ use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
-use crate::websocket::frame::{self, Opcode};
+use crate::websocket::frame::{self, Opcode, Violation};
 use crate::websocket::handshake;
 use crate::websocket::stream::Stream;
 
@@ -314,6 +314,23 @@ impl Handler for PeerJsHandler {
             Err(error) => Err(Malformed(Cow::Owned(error.to_string()))),
         };
         self.line.directory(request, now).into()
+    }
+
+    fn on_violation(&mut self, violation: Violation) {
+        let sentence = match violation {
+            Violation::TooLarge { limit } => Cow::Owned(format!(
+                "This message is too large: {limit} bytes are the limit, with the metadata of a connection; send more over the connection itself"
+            )),
+            Violation::ReservedBit
+            | Violation::UnknownOpcode
+            | Violation::Unmasked
+            | Violation::BadControl
+            | Violation::BadFragment
+            | Violation::BadLength
+            | Violation::BadClose
+            | Violation::NotUtf8 => Cow::Owned(violation.to_string()),
+        };
+        with_json(|json| Notice::Error(&sentence).write_json(json), |json| self.line.mailbox.send_text(json));
     }
 
     /// Only a page that is gone takes its direct connections with it; they outlive `peer.disconnect()` and a lost socket.
