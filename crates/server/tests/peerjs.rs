@@ -270,7 +270,7 @@ async fn who_gave_its_id_up_does_not_send_under_it() {
     old.send(&json!({"type": "LEAVE"})).await;
     let mut new = PeerJsClient::open(server.address(), "old", "another").await;
     old.offer("ann", "under a name that is another's").await;
-    old.error().await;
+    assert_eq!(old.error().await, "This id was given up with LEAVE; connect again to send under it");
     old.close(None).await;
     // The original would have removed the new owner with that.
     ann.offer("old", Value::Null).await;

@@ -39,6 +39,9 @@ impl Notice<'_> {
     pub const INVALID_KEY: Notice<'static> = Notice::Error("Invalid key provided");
     /// There are as many clients as there may be.
     pub const FULL: Notice<'static> = Notice::Error("Server has reached its concurrent user limit");
+    /// The client said `LEAVE` for itself, and goes on. (The original lets it.)
+    pub const GIVEN_UP: Notice<'static> =
+        Notice::Error("This id was given up with LEAVE; connect again to send under it");
     /// The id has more than 512 bytes. (The original takes any.)
     pub const LONG_ID: Notice<'static> = Notice::Error("This id is too long: 512 bytes are the limit");
     /// The id has a control character. (The original takes any.)

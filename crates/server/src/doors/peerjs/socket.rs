@@ -242,9 +242,9 @@ impl PeerJsLine {
             directory::Refusal::TooManyNames { .. } | directory::Refusal::TooManyHolders { .. } => {
                 finish_with(&self.mailbox, Notice::Error(&refusal.to_string()))
             }
-            directory::Refusal::NotYours | directory::Refusal::Malformed(_) => {
-                self.tell(Notice::Error(&refusal.to_string()))
-            }
+            // Its claim was decided before it was read, and who took its id over also closed it.
+            directory::Refusal::NotYours => self.tell(Notice::GIVEN_UP),
+            directory::Refusal::Malformed(malformed) => self.tell(Notice::Error(&malformed.to_string())),
         }
     }
 }
