@@ -110,5 +110,5 @@ fn report(error: &anyhow::Error) -> ExitCode {
         Some(invalid) => writeln!(err, "{invalid}"),
         None => writeln!(err, "error: {error:#}"),
     };
-    if error.is::<Invalid>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if error.is::<Invalid>() || error.is::<doctor::Misused>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

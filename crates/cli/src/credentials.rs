@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use switchboard_server::config::{IceServer, TurnConfig, TurnListen};
-use switchboard_server::ice::{HostName, OwnServers};
+use switchboard_server::ice::{HostName, OwnServers, USER_MAX, is_user};
 use switchboard_server::{Config, TurnAddrs};
 use switchboard_turn::Credentials;
 
@@ -84,9 +84,11 @@ fn make(settings: &Settings, config: &Config, request: &Request, now: Duration) 
     };
     let expires = now.saturating_add(lifetime).as_secs();
     let user = request.user.as_deref().unwrap_or(USER);
-    let servers = own
-        .servers(&host, user, expires)
-        .ok_or_else(|| flag("--user", "must be a name of 1 to 64 characters without control characters"))?;
+    if !is_user(user) {
+        let sentence = format!("must be a name of 1 to {USER_MAX} characters out of A-Z a-z 0-9 . _ @ + -, as at /ice");
+        return Err(flag("--user", &sentence));
+    }
+    let servers = own.servers(&host, user, expires).ok_or_else(|| off(settings))?;
     set(servers, expires, lifetime).ok_or_else(|| off(settings))
 }
 
@@ -241,7 +243,9 @@ mod tests {
         assert!(complaint(&config(port_0), &plain).contains("port 0"));
         assert!(complaint(&config(|_| ()), &request(None, Some("1s"), None)).contains("--lifetime"));
         assert!(complaint(&config(|_| ()), &request(None, None, Some("a b"))).contains("--host"));
-        assert!(complaint(&config(|_| ()), &request(Some("a\nb"), None, None)).contains("--user"));
+        for user in ["a\nb", "a b", "a:b", "ä", ""] {
+            assert!(complaint(&config(|_| ()), &request(Some(user), None, None)).contains("--user"), "{user:?}");
+        }
     }
 
     #[test]

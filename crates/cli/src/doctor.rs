@@ -64,14 +64,17 @@ pub(crate) struct Order {
 #[error("something does not work")]
 pub(crate) struct Unwell;
 
+/// What was typed makes no sense, and nothing was asked. Exit code 2, as for the rest of the command line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub(crate) struct Misused(anyhow::Error);
+
 /// Examines and reports.
 ///
 /// # Errors
-/// [`Unwell`] if something essential does not work, other errors if it could not even be tried.
+/// [`Unwell`] if something essential does not work, [`Misused`] and others if it could not even be tried.
 pub(crate) fn doctor(order: &Order) -> anyhow::Result<()> {
-    let target = Target::parse(&order.servers)?;
-    let account = order.account()?;
-    let trust = Trust::new(order.authorities.as_deref())?;
+    let (target, account, trust) = order.understood().map_err(Misused)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let report = runtime.block_on(examine_all(target, account, trust));
     // A name that still resolves must not keep the result waiting.
@@ -83,6 +86,10 @@ pub(crate) fn doctor(order: &Order) -> anyhow::Result<()> {
 }
 
 impl Order {
+    fn understood(&self) -> anyhow::Result<(Target, Option<Account>, Trust)> {
+        Ok((Target::parse(&self.servers)?, self.account()?, Trust::new(self.authorities.as_deref())?))
+    }
+
     fn account(&self) -> anyhow::Result<Option<Account>> {
         if let Some(secret) = &self.secret {
             return Ok(Some(issued(secret, self.username.as_deref().unwrap_or("doctor"))?));

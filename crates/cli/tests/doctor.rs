@@ -143,6 +143,15 @@ fn another_service_on_the_port_is_told() {
 }
 
 #[test]
+fn tls_at_a_plain_port_is_told_in_words_of_the_link() {
+    let mut server = Serving::start(&[]);
+    let (well, report) = doctor(&[&format!("https://{}", server.address())]);
+    assert!(!well, "{report}");
+    assert!(report.contains("something else than TLS answers"), "{report}");
+    assert!(report.contains("use http:// instead of https://"), "{report}");
+}
+
+#[test]
 fn a_server_without_stun_is_told() {
     let mut server = Serving::start_beside(&["--turn-listen", "none"]);
     let (well, report) = doctor(&[&format!("http://{}", server.address())]);
@@ -253,7 +262,7 @@ fn nonsense_is_refused_before_anything_is_asked() {
         (&["doctor", "turn:a", "--ca", "/nonexistent.pem"], "cannot read certificates"),
     ] {
         let Output { status, stdout, stderr } = run(arguments);
-        assert!(!status.success());
+        assert_eq!(status.code(), Some(2));
         assert_eq!(text(&stdout), "");
         assert!(text(&stderr).contains(words), "{}", text(&stderr));
     }

@@ -93,6 +93,16 @@ impl IceSource for IceOffers {
     }
 }
 
+/// Longest name that credentials are made for, in characters.
+pub const USER_MAX: usize = 64;
+
+/// Whether credentials are made for a user of this name, at `/ice` and elsewhere: 1 to [`USER_MAX`] characters out of A-Z a-z
+/// 0-9 . _ @ + -, so that it needs no quoting anywhere and its colon is that before the name.
+pub fn is_user(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'@' | b'+' | b'-');
+    (1..=USER_MAX).contains(&name.len()) && name.bytes().all(fits)
+}
+
 impl OwnServers {
     /// STUN, and TURN for `user` until `expires`, in seconds since 1970; none if no TURN is bound, or nobody can be called so.
     pub fn servers(&self, host: &HostName, user: &str, expires: u64) -> Option<Vec<IceServer>> {

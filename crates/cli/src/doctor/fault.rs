@@ -107,6 +107,8 @@ pub(crate) enum TlsFault {
     SelfSigned,
     /// Something else than TLS answered.
     NotTls,
+    /// Something else than TLS answered where a page was expected.
+    NotHttps,
     /// Anything else.
     Other(String),
 }
@@ -239,7 +241,7 @@ impl TlsFault {
             Self::WrongName { .. } => "certificate-wrong-name",
             Self::UnknownIssuer => "certificate-unknown-issuer",
             Self::SelfSigned => "certificate-self-signed",
-            Self::NotTls => "not-tls",
+            Self::NotTls | Self::NotHttps => "not-tls",
             Self::Other(_) => "tls-failed",
         }
     }
@@ -255,7 +257,7 @@ impl TlsFault {
             }
             Self::UnknownIssuer => "nobody whom this machine trusts has signed the certificate".to_owned(),
             Self::SelfSigned => "the certificate is self-signed; browsers refuse it".to_owned(),
-            Self::NotTls => "something else than TLS answers".to_owned(),
+            Self::NotTls | Self::NotHttps => "something else than TLS answers".to_owned(),
             Self::Other(error) => format!("TLS failed: {error}"),
         }
     }
@@ -273,6 +275,7 @@ impl TlsFault {
                  basicConstraints=CA:FALSE; --ca does not make a server of an authority."
             }
             Self::NotTls => "Correct the port, or use turn: instead of turns:.",
+            Self::NotHttps => "Correct the port, or use http:// instead of https://.",
             Self::Other(_) => "Look into the server's log.",
         }
         .to_owned()
@@ -348,6 +351,7 @@ mod tests {
             Fault::Tls(TlsFault::UnknownIssuer),
             Fault::Tls(TlsFault::SelfSigned),
             Fault::Tls(TlsFault::NotTls),
+            Fault::Tls(TlsFault::NotHttps),
             Fault::Tls(TlsFault::Other("handshake failure".to_owned())),
             Fault::NotStun,
             Fault::NotSwitchboard("404 Not Found".to_owned()),

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::fault::Fault;
+use super::fault::{Fault, TlsFault};
 use super::link::fault_of;
 use super::probe::Account;
 use super::target::{Carrier, Site, Uri, bracketed};
@@ -57,7 +57,14 @@ pub(crate) async fn introduce(site: &Site, trust: &Trust) -> Result<Vec<Offer>, 
 
 async fn introduce_patiently(site: &Site, trust: &Trust) -> Result<Vec<Offer>, Fault> {
     let tcp = connect(site).await?;
-    if site.secure { converse(site, trust.connect(&site.host, tcp).await?).await } else { converse(site, tcp).await }
+    if !site.secure {
+        return converse(site, tcp).await;
+    }
+    let stream = trust
+        .connect(&site.host, tcp)
+        .await
+        .map_err(|fault| if fault == Fault::Tls(TlsFault::NotTls) { Fault::Tls(TlsFault::NotHttps) } else { fault });
+    converse(site, stream?).await
 }
 
 /// Connects to the first address that answers.

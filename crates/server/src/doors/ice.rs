@@ -23,14 +23,12 @@ use super::peerjs;
 use crate::budget::Budgets;
 use crate::client_addr::{client_addr, host_name};
 use crate::http::{Peer, sentence};
+use crate::ice::{USER_MAX, is_user};
 use crate::metrics;
 use crate::server::Shared;
 
 /// How often an address may ask: a school behind one address, whose pages ask when they open and then twice an hour.
 pub(crate) const RATE: Rate = Rate { per_second: 5, burst: 50 };
-
-/// Longest name of a user that an operator may give, in characters.
-const USER_MAX: usize = 64;
 
 /// How long browsers may remember that they are admitted: a day; they cut it to two hours.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("86400");
@@ -189,9 +187,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn wish(uri: &Uri) -> Result<Wish, Refused> {
     let Query(wish) = Query::<Wish>::try_from_uri(uri).map_err(|_| Refused::BadWish)?;
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'@' | b'+' | b'-');
-    let is_name = |user: &String| (1..=USER_MAX).contains(&user.len()) && user.bytes().all(fits);
-    if wish.user.as_ref().is_none_or(is_name) { Ok(wish) } else { Err(Refused::BadWish) }
+    if wish.user.as_deref().is_none_or(is_user) { Ok(wish) } else { Err(Refused::BadWish) }
 }
 
 /// An `RTCConfiguration` (W3C WebRTC §4.2.1); browsers ignore the member that says how long it is good.
