@@ -194,11 +194,11 @@ impl Config {
         self.star.apply(&mut default);
         self.relay.apply(&mut default);
         let clients = self.peerjs.concurrent_limit.unwrap_or(self.limits.connections);
-        // Who claims a name gets all that waits for it in one go, and a digest comes in one go: with frames around them.
-        let bytes = default.waiting_for_name.bytes.min(self.limits.queue_bytes / 2);
+        // What waits for a name comes in such portions, and a digest comes in one go: with frames around them.
+        let bytes = default.portion.bytes.min(self.limits.queue_bytes / 2);
         core::DirectoryConfig {
             announce_bytes: default.announce_bytes.min(self.limits.queue_bytes / 4),
-            waiting_for_name: core::WaitingLimits { bytes, ..default.waiting_for_name },
+            portion: core::WaitingLimits { bytes, ..default.portion },
             peerjs: core::NameLimits { names: clients as usize, ..default.peerjs },
             wait: self.peerjs.expire_timeout,
             ..default

@@ -47,6 +47,8 @@ pub(crate) trait Line: fmt::Debug + Send + Sync {
     fn probe(&self) -> Queued {
         Queued::Quiet
     }
+    /// Sees to it that [`Attached::written`] is called when nothing is left to write.
+    fn await_written(&self) {}
     /// Ends in good order once all is written. The goodbye that gives the reason was delivered before.
     fn close(&self, code: GoodbyeCode) -> Queued;
     /// Ends for a reason that was not delivered before, and says it even if there is no room.
@@ -127,6 +129,10 @@ impl Hub {
 
     fn alive(&self, conn: ConnId) {
         self.with(|state| state.core.handle_alive(conn));
+    }
+
+    fn written(&self, conn: ConnId) {
+        self.with(|state| state.core.handle_room(conn));
     }
 
     /// At most `most` of the names that are held; see [`Core::names`].
@@ -219,6 +225,11 @@ impl State {
                     self.queue(conn, |line| line.deliver(&message, reference.as_ref()));
                 }
                 Output::Directory { conn, message } => self.queue(conn, |line| line.deliver_directory(&message)),
+                Output::More { conn } => {
+                    if let Some(Some(line)) = self.lines.get(&conn) {
+                        line.await_written();
+                    }
+                }
                 Output::Probe { conn } => self.queue(conn, |line| line.probe()),
                 Output::Close { conn, code } => {
                     if let Some(Some(line)) = self.lines.remove(&conn)

@@ -76,6 +76,24 @@ impl Mailbox {
         state.append(write)
     }
 
+    /// Wakes the socket's own task when all is written, for [`Self::take_written`].
+    pub(crate) fn await_written(&self) {
+        let mut state = self.lock();
+        state.awaited = true;
+        if state.is_written() {
+            drop(state);
+            self.task.wake();
+        }
+    }
+
+    /// Whether all is written; once for each [`Self::await_written`].
+    pub(crate) fn take_written(&self) -> bool {
+        let mut state = self.lock();
+        let written = state.awaited && state.is_written() && !state.ending && !state.broken;
+        state.awaited &= !written;
+        written
+    }
+
     /// Queues the last bytes, beyond the limit if need be.
     ///
     /// The socket stays open until [`Self::release`], for the client's close frame (RFC 6455 §7.1.1): Firefox drops the last
@@ -129,6 +147,9 @@ impl Mailbox {
                 self.task.wake();
                 return;
             }
+        }
+        if state.awaited {
+            self.task.wake();
         }
         if state.is_closing() && !state.shut {
             state.shut = true;
@@ -335,6 +356,29 @@ mod tests {
         assert_eq!(ended.kind(), io::ErrorKind::WouldBlock);
         mailbox.release();
         assert_eq!(client.read(&mut read).await.expect("the end"), 0);
+    }
+
+    #[tokio::test]
+    async fn tells_its_own_task_once_when_all_is_written() {
+        let (mailbox, _reading, mut client) = pair(1000).await;
+        fill(&mailbox, &[7; 100]);
+        mailbox.await_written();
+        assert!(!mailbox.take_written(), "the kernel takes no more");
+        let read = async {
+            let mut buffer = vec![0; 64 * 1024];
+            while !buffer.is_empty() && client.read(&mut buffer).await.expect("read") > 0 {}
+        };
+        let written = poll_fn(|cx| {
+            let _ = mailbox.poll(cx);
+            if mailbox.take_written() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            () = read => panic!("nobody closes"),
+            () = written => {}
+        }
+        assert!(!mailbox.take_written(), "it was told");
+        mailbox.await_written();
+        assert!(mailbox.take_written(), "nothing waits");
     }
 
     #[tokio::test]

@@ -124,6 +124,11 @@ pub enum Output {
         /// What.
         message: switchboard_wire::directory::Message,
     },
+    /// More waits for the client than it was given: call [`Core::handle_room`] when all that is queued for it is written.
+    More {
+        /// Whom.
+        conn: ConnId,
+    },
     /// Make the client show that it lives, and report it as [`Core::handle_alive`].
     Probe {
         /// Whom.

@@ -4,7 +4,7 @@
 mod names;
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use names::{Names, PEERJS, call, handshake, held, name, unlimited};
 use proptest::prelude::*;
@@ -17,14 +17,42 @@ type Which = usize;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Connect { star: bool, address: u8 },
-    Claim { who: usize, which: Which, secret: u8 },
-    Release { who: usize, which: Option<Which> },
-    Send { who: usize, to: Which },
-    SendAs { who: usize, from: Which, to: Which },
-    Alive { who: usize },
-    Close { who: usize },
-    Pass { tenths: u16 },
+    Connect {
+        star: bool,
+        address: u8,
+    },
+    Claim {
+        who: usize,
+        which: Which,
+        secret: u8,
+    },
+    Release {
+        who: usize,
+        which: Option<Which>,
+    },
+    Send {
+        who: usize,
+        to: Which,
+    },
+    SendAs {
+        who: usize,
+        from: Which,
+        to: Which,
+    },
+    Alive {
+        who: usize,
+    },
+    Close {
+        who: usize,
+    },
+    /// Stops reading, or reads on.
+    Hang {
+        who: usize,
+        reads: bool,
+    },
+    Pass {
+        tenths: u16,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,6 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (who(), which(), which()).prop_map(|(who, from, to)| Step::SendAs { who, from, to }),
         1 => who().prop_map(|who| Step::Alive { who }),
         1 => who().prop_map(|who| Step::Close { who }),
+        1 => (who(), any::<bool>()).prop_map(|(who, reads)| Step::Hang { who, reads }),
         2 => (0..70u16).prop_map(|tenths| Step::Pass { tenths }),
     ]
 }
@@ -58,6 +87,14 @@ struct Play {
     arrived: HashSet<u64>,
     /// Those that came from somebody else than they say, which must not arrive.
     forged: HashSet<u64>,
+    /// Those that expired, or that a sender whose texts found no room let wait for nobody: they must not arrive either.
+    lost: HashSet<u64>,
+    /// Those that neither arrived nor expired, for each sender and addressee.
+    under_way: HashMap<(Name, Name), Vec<u64>>,
+    /// Until when a connection leaves no gap for an addressee.
+    refused: HashMap<(ConnId, Name), Instant>,
+    /// Time passes: what expires now does so for it, not for lack of room.
+    passing: bool,
     /// The last number that arrived, for each sender and addressee.
     latest: HashMap<(bool, Name, Name), u64>,
 }
@@ -76,8 +113,12 @@ impl Play {
         config.directory.star.per_connection = 2;
         config.directory.waiting_for_name = WaitingLimits { messages: 6, bytes: 1000 };
         config.directory.waiting_from_connection = WaitingLimits { messages: 8, bytes: 1000 };
-        let (arrived, forged, latest) = Default::default();
-        Self { world: Names::new(config), clients: Vec::new(), sent: 0, arrived, forged, latest }
+        config.directory.waiting_from_address = WaitingLimits { messages: 12, bytes: 1000 };
+        config.directory.waiting_in_all = WaitingLimits { messages: 15, bytes: 1000 };
+        config.directory.portion = WaitingLimits { messages: 2, bytes: 100 };
+        let (arrived, forged, lost, under_way, refused, latest) = Default::default();
+        let (world, clients) = (Names::new(config), Vec::new());
+        Self { world, clients, sent: 0, arrived, forged, lost, under_way, refused, passing: false, latest }
     }
 
     fn run(&mut self, step: Step) {
@@ -131,9 +172,18 @@ impl Play {
                     self.clients.remove(who);
                 }
             }
-            Step::Pass { tenths } => self.world.pass(Duration::from_millis(100) * u32::from(tenths)),
+            Step::Hang { who, reads } => match client(who) {
+                Some((conn, ..)) if reads => self.world.go_on(conn),
+                Some((conn, ..)) => self.world.hang(conn),
+                None => {}
+            },
+            Step::Pass { tenths } => {
+                self.passing = true;
+                self.world.pass(Duration::from_millis(100) * u32::from(tenths));
+            }
         }
         self.listen();
+        self.passing = false;
         self.check();
     }
 
@@ -148,6 +198,13 @@ impl Play {
     fn send(&mut self, conn: ConnId, star: bool, from: &Name, to: &str) {
         self.sent += 1;
         let text = format!("{from} {to} {}", self.sent);
+        if !star {
+            self.under_way.entry((from.clone(), name(to))).or_default().push(self.sent);
+            let refused = self.refused.get(&(conn, name(to))).is_some_and(|until| self.world.now < *until);
+            if refused && !self.world.core.names(PEERJS, 100).contains(&name(to)) {
+                self.lost.insert(self.sent);
+            }
+        }
         let send = if star { handshake(from, to, &text) } else { call(from, to, &text) };
         self.world.send(conn, send);
     }
@@ -165,9 +222,12 @@ impl Play {
     fn listen(&mut self) {
         let closed = &self.world.closed;
         self.clients.retain(|client| !closed.contains_key(&client.conn));
-        for who in 0..self.clients.len() {
-            self.read(who);
-        }
+        let heard = self.clients.iter().enumerate().map(|(who, client)| (who, client.conn)).collect::<Vec<_>>();
+        let heard = heard.into_iter().flat_map(|(who, conn)| self.world.read(conn).into_iter().map(move |m| (who, m)));
+        // What arrived before the rest of its pair expired is not lost.
+        let is_expiry = |(_, message): &(usize, Message)| matches!(message, Message::Expired { .. });
+        let (expired, others): (Vec<_>, Vec<_>) = heard.partition(is_expiry);
+        others.into_iter().chain(expired).for_each(|(who, message)| self.hear(who, message));
     }
 
     /// Lets one client read.
@@ -189,10 +249,20 @@ impl Play {
                 assert!(client.holds.contains(&name(to)), "{text} went to one that does not hold {to}");
                 assert!(self.arrived.insert(number), "{text} came twice");
                 assert!(!self.forged.contains(&number), "{text} is forged");
+                assert!(!self.lost.contains(&number), "{text} expired, or comes after a gap");
+                if let Some(numbers) = self.under_way.get_mut(&(name(from), name(to))) {
+                    numbers.retain(|under_way| *under_way != number);
+                }
                 let last = self.latest.insert((client.star, name(from), name(to)), number);
                 assert!(last.is_none_or(|last| last < number), "{text} came after {last:?}");
             }
-            Message::Expired { from, .. } => assert!(from.is_some()),
+            Message::Expired { to, from } => {
+                let pair = (from.expect("who sent it"), name(&to));
+                self.lost.extend(self.under_way.remove(&pair).unwrap_or_default());
+                if !self.passing {
+                    self.refused.insert((client.conn, pair.1), self.world.now + Duration::from_secs(5));
+                }
+            }
             Message::Known(names) => {
                 assert!(client.star && names.len() <= 256);
                 assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());

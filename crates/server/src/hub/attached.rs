@@ -96,6 +96,11 @@ impl<L> Attached<L> {
         self.hub.alive(self.conn);
     }
 
+    /// Takes note that all is written, as [`Line::await_written`] asked. The caller flushes.
+    pub(crate) fn written(&self) {
+        self.hub.written(self.conn);
+    }
+
     /// Ends the connection, not its line, and tells the others.
     pub(crate) fn detach(&self, closing: Closing) {
         self.hub.close(self.conn, closing);

@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) in_flight: usize,
     /// The kernel's buffer is full; the socket's own task waits for room.
     pub(super) blocked: bool,
+    /// The socket's own task is to know when all is written.
+    pub(super) awaited: bool,
     /// Nothing more may be queued.
     pub(super) ending: bool,
     /// Nothing more is expected of the client: the socket may be closed.
@@ -44,7 +46,7 @@ pub(super) enum Outcome {
 
 impl State {
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Queued {
-        let first = self.pending.is_empty() && self.in_flight == 0 && !self.blocked;
+        let first = self.is_written();
         if self.pending.capacity() == 0 {
             self.pending = SPARE.with_borrow_mut(|spare| spare.pop().unwrap_or_default());
         }
@@ -75,6 +77,11 @@ impl State {
                 self.broken = true;
             }
         }
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_written(&self) -> bool {
+        self.pending.is_empty() && self.in_flight == 0 && !self.blocked
     }
 
     /// How it ended, if it did.

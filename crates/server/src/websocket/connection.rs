@@ -97,6 +97,8 @@ pub(crate) trait Handler: Send {
     /// The client broke the framing, and the close frame that says so follows: a dialect may say it in its own words before, for pages
     /// are not shown close frames by every library.
     fn on_violation(&mut self, _violation: Violation) {}
+    /// All is written, as [`Mailbox::await_written`] asked.
+    fn on_written(&mut self) {}
     /// The connection ended; called once, and not if the server closed it. Who was silent is told so, which closes the mailbox.
     fn on_end(&mut self, ending: Ending);
     /// When [`Self::on_deadline`] is due, for dialects that keep time themselves.
@@ -193,6 +195,11 @@ impl<H: Handler> Connection<H> {
                 self.client_ended(Ending::Abrupt);
                 return Poll::Ready(());
             }
+        }
+        // What this queues is written at once; if the mailbox is asked again, it wakes the task.
+        if self.handler.mailbox().take_written() {
+            self.handler.on_written();
+            hub::flush();
         }
         loop {
             if self.poll_read(cx).is_ready() {

@@ -1,12 +1,13 @@
 //! Names that connections hold, and the texts that are sent to them: what PeerJS, webrtc-star and the relay stand on.
 //!
 //! A name belongs to connections, not to peers: it ends with the last connection that holds it. How it is claimed is in
-//! [`claims`], how texts find it in [`sending`], what waits for it in [`waiting`], and who hears of it in
-//! [`announcing`].
+//! [`claims`], how texts find it in [`sending`], how they wait for it in [`parking`] and what waits in [`waiting`], and who
+//! hears of it in [`announcing`].
 
 mod announcing;
 mod claims;
 mod config;
+mod parking;
 mod roster;
 mod sending;
 mod waiting;
@@ -43,7 +44,8 @@ pub(super) struct Directory {
 struct Realm {
     /// Every name that is held; an entry never lacks a holder.
     names: HashMap<Name, Entry>,
-    /// Texts for names that nobody holds, or whose holder is asked whether it lives.
+    /// Texts for names that nobody holds, or whose holder is asked whether it lives or has not taken all of it yet; no queue
+    /// is empty.
     waiting: HashMap<Name, Queue>,
 }
 
@@ -89,6 +91,8 @@ pub(super) struct Holding {
     claiming: Option<(Namespace, Name)>,
     /// It was asked whether it lives.
     probed: bool,
+    /// Something of it found no room: until then nothing of it begins to wait anywhere.
+    refused: Option<Instant>,
     /// When it is told of others; only for those that hold a name in [`Namespace::Star`].
     hearing: Option<Box<Hearing>>,
 }
@@ -137,6 +141,11 @@ impl Entry {
 impl Directory {
     fn entry(&self, namespace: Namespace, name: &str) -> Option<&Entry> {
         self.realms.get(&namespace)?.names.get(name)
+    }
+
+    /// Whether something waits for the name, held or not.
+    fn has_waiting(&self, namespace: Namespace, name: &str) -> bool {
+        self.realms.get(&namespace).is_some_and(|realm| realm.waiting.contains_key(name))
     }
 
     fn waiting_for(&mut self, namespace: Namespace, name: &Name) -> Option<&mut Queue> {
@@ -194,6 +203,17 @@ impl Core {
         }
     }
 
+    /// Takes note that a client that [`Output::More`] waits for has been written all it had.
+    pub fn handle_room(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        for (namespace, name) in connection.holding.names.clone() {
+            let entry = self.directory.entry(namespace, &name);
+            if entry.is_some_and(|entry| !entry.in_doubt() && entry.latest() == Some(conn)) {
+                self.deliver_waiting(conn, namespace, &name);
+            }
+        }
+    }
+
     /// The names that are held, at most `most` of them, in no order.
     pub fn names(&self, namespace: Namespace, most: usize) -> Vec<Name> {
         let realm = self.directory.realms.get(&namespace);
@@ -218,7 +238,7 @@ impl Core {
         self.directory.realms.get(&namespace).map_or(0, |realm| realm.names.len())
     }
 
-    /// How many texts wait for names that nobody holds.
+    /// How many texts wait for names.
     pub fn waiting_count(&self) -> usize {
         self.directory.loads.in_all().messages
     }

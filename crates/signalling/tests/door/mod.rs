@@ -109,6 +109,7 @@ impl Door {
                         }
                     }
                     // No name of these clients is contested.
+                    CoreOutput::More { conn } => panic!("nothing waits for {conn:?}"),
                     CoreOutput::Probe { conn } => panic!("a probe of {conn:?}"),
                     CoreOutput::Close { conn, .. } => {
                         let now = self.now;

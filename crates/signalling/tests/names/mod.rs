@@ -25,6 +25,8 @@ pub struct Names {
     pub probed: Vec<ConnId>,
     /// Everything told so far, by count.
     pub told: usize,
+    /// Clients that do not read, and whether more waits for them.
+    slow: HashMap<ConnId, bool>,
     /// Clients of dialects that have no rooms.
     roomless: HashSet<ConnId>,
     /// Who holds what, by what the host is told.
@@ -98,8 +100,8 @@ impl Names {
 
     pub fn seeded(config: Config, seed: u64) -> Self {
         let core = Core::new(Config { events: true, ..config }, StdRng::seed_from_u64(seed));
-        let (inboxes, closed, probed, roomless, held) = Default::default();
-        Self { core, now: Instant::now(), inboxes, closed, probed, told: 0, roomless, held }
+        let (inboxes, closed, probed, slow, roomless, held) = Default::default();
+        Self { core, now: Instant::now(), inboxes, closed, probed, told: 0, slow, roomless, held }
     }
 
     pub fn connect(&mut self, dialect: Dialect) -> ConnId {
@@ -187,6 +189,19 @@ impl Names {
         self.deliver();
     }
 
+    /// The client reads nothing from now on: what is put out for it stays unwritten.
+    pub fn hang(&mut self, conn: ConnId) {
+        self.slow.entry(conn).or_default();
+    }
+
+    /// The client reads again.
+    pub fn go_on(&mut self, conn: ConnId) {
+        if self.slow.remove(&conn) == Some(true) {
+            self.core.handle_room(conn);
+            self.deliver();
+        }
+    }
+
     /// Lets time pass, carrying out what falls due at its time.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
@@ -211,6 +226,13 @@ impl Names {
                     assert!(!self.closed.contains_key(&conn), "a message after the close: {message:?}");
                     self.told += 1;
                     self.inboxes.entry(conn).or_default().push(message);
+                }
+                Output::More { conn } => {
+                    assert!(!self.closed.contains_key(&conn), "more after the close");
+                    match self.slow.get_mut(&conn) {
+                        Some(more) => *more = true,
+                        None => self.core.handle_room(conn),
+                    }
                 }
                 Output::Probe { conn } => {
                     assert!(!self.closed.contains_key(&conn), "a probe after the close");

@@ -135,6 +135,7 @@ impl World {
                     self.inboxes.entry(conn).or_default().push(message);
                 }
                 Output::Directory { conn, message } => panic!("{conn:?} holds no name: {message:?}"),
+                Output::More { conn } => panic!("{conn:?} holds no name"),
                 Output::Probe { conn } => panic!("{conn:?} holds no name"),
                 Output::Close { conn, code } => assert_eq!(self.closed.insert(conn, code), None, "closed twice"),
                 Output::Event(event) => self.learn(event),

@@ -209,6 +209,10 @@ impl Line for PeerJsLine {
         self.mailbox.queue(FRAMING_BYTES, |out| frame::encode(Opcode::Ping, b"", out))
     }
 
+    fn await_written(&self) {
+        self.mailbox.await_written();
+    }
+
     fn close(&self, code: GoodbyeCode) -> Queued {
         self.mailbox.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
     }
@@ -291,6 +295,10 @@ impl Handler for PeerJsHandler {
 
     fn takes_messages(&self) -> bool {
         self.line.decided.load(Ordering::Acquire)
+    }
+
+    fn on_written(&mut self) {
+        self.line.written();
     }
 
     fn on_message(&mut self, message: Message<'_>, now: Instant) -> Next {

@@ -35,9 +35,12 @@ pub struct DirectoryConfig {
     pub probe: Duration,
     /// How long texts wait for a name that nobody holds (5 s in PeerServer).
     pub wait: Duration,
-    /// What may wait for one name: who claims it gets all of it at once, so it has to fit the shell's queue twice. A call is
-    /// an offer and about ten candidates.
+    /// What may wait for one name. A call is an offer and about ten candidates, 6 kB: three hundred callers of a host that is
+    /// away for a moment.
     pub waiting_for_name: WaitingLimits,
+    /// What of it the holder gets in one go; the rest stays where it is until the shell has written that. Twice as much has to
+    /// fit the shell's queue, and no text that waits is longer.
+    pub portion: WaitingLimits,
     /// What may wait from one connection.
     pub waiting_from_connection: WaitingLimits,
     /// What may wait from one IPv4 address or IPv6 /64.
@@ -65,9 +68,10 @@ impl Default for DirectoryConfig {
             topics: NameLimits { names: 65_536, per_connection: 64, holders: 256 },
             probe: Duration::from_secs(3),
             wait: Duration::from_secs(5),
-            waiting_for_name: WaitingLimits { messages: 256, bytes: 128 * 1024 },
-            waiting_from_connection: WaitingLimits { messages: 128, bytes: 64 * 1024 },
-            waiting_from_address: WaitingLimits { messages: 2_048, bytes: 1024 * 1024 },
+            waiting_for_name: WaitingLimits { messages: 4_096, bytes: 2 * 1024 * 1024 },
+            portion: WaitingLimits { messages: 256, bytes: 128 * 1024 },
+            waiting_from_connection: WaitingLimits { messages: 256, bytes: 128 * 1024 },
+            waiting_from_address: WaitingLimits { messages: 4_096, bytes: 2 * 1024 * 1024 },
             waiting_in_all: WaitingLimits { messages: 65_536, bytes: 32 * 1024 * 1024 },
             announce_every: Duration::from_secs(10),
             announce_most: 256,

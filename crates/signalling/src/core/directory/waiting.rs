@@ -1,14 +1,20 @@
 //! Texts that wait for a name, and how much may wait.
 
-use std::collections::{HashMap, VecDeque, vec_deque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
 use switchboard_wire::Instant;
-use switchboard_wire::directory::{Absent, Name, Text};
+use switchboard_wire::directory::{Absent, Name, Namespace, Text};
 
 use super::config::{DirectoryConfig, WaitingLimits};
 use crate::core::{AddressKey, ConnId};
+
+/// What a text weighs besides its bytes where shares are compared: the limits allow as many bytes for each.
+const TEXT_WEIGHT: usize = 512;
+
+/// A name that something waits for.
+pub(super) type Place = (Namespace, Name);
 
 /// A text that waits.
 #[derive(Clone, Debug)]
@@ -23,30 +29,51 @@ pub(super) struct Parked {
 
 impl Parked {
     /// Whether both come from one sender, which may have changed its connection meanwhile.
-    fn is_of_pair(&self, other: &Self) -> bool {
+    pub(super) fn is_of_pair(&self, other: &Self) -> bool {
         self.from == other.from && (self.from.is_some() || self.conn == other.conn)
     }
+}
+
+/// What takes the room that somebody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Crowd<T> {
+    /// Nothing: there is room.
+    None,
+    /// One that takes more than whoever needs it would.
+    Of(T),
+    /// Nobody takes more.
+    Equal,
 }
 
 /// What waits for one name, in the order in which it came.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     texts: VecDeque<Parked>,
-    load: Load,
+    shares: Shares,
 }
 
 impl Queue {
-    pub(super) fn fits(&self, parked: &Parked, limits: WaitingLimits) -> bool {
-        self.load.fits(parked, limits)
+    /// Which address takes the room that a text needs.
+    pub(super) fn crowd(&self, parked: &Parked, limits: WaitingLimits) -> Crowd<AddressKey> {
+        self.shares.crowd(parked, limits)
     }
 
     pub(super) fn push(&mut self, parked: Parked) {
-        self.load.add(&parked);
+        self.shares.add(&parked);
         self.texts.push_back(parked);
     }
 
     pub(super) fn oldest(&self) -> Option<&Parked> {
         self.texts.front()
+    }
+
+    pub(super) fn newest_from(&self, address: AddressKey) -> Option<&Parked> {
+        self.texts.iter().rev().find(|parked| parked.address == address)
+    }
+
+    /// Whether something waits from the sender of `like`.
+    pub(super) fn has_pair(&self, like: &Parked) -> bool {
+        self.texts.iter().any(|parked| parked.is_of_pair(like))
     }
 
     /// When the oldest has waited long enough; none if nothing waits.
@@ -56,22 +83,28 @@ impl Queue {
 
     /// Takes all from the sender of `like`.
     pub(super) fn take_pair(&mut self, like: &Parked) -> Vec<Parked> {
+        if !self.has_pair(like) {
+            return Vec::new();
+        }
         let (taken, kept): (Vec<Parked>, Vec<Parked>) =
             self.texts.drain(..).partition(|parked| parked.is_of_pair(like));
         self.texts = kept.into();
         for parked in &taken {
-            self.load.remove(parked);
+            self.shares.remove(parked);
         }
         taken
     }
-}
 
-impl IntoIterator for Queue {
-    type Item = Parked;
-    type IntoIter = vec_deque::IntoIter<Parked>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.texts.into_iter()
+    /// Takes the oldest, as many as the limits allow.
+    pub(super) fn take_portion(&mut self, limits: WaitingLimits) -> Vec<Parked> {
+        let mut load = Load::default();
+        let mut taken = Vec::new();
+        while let Some(parked) = self.texts.pop_front_if(|parked| load.fits(parked, limits)) {
+            load.add(&parked);
+            self.shares.remove(&parked);
+            taken.push(parked);
+        }
+        taken
     }
 }
 
@@ -96,45 +129,106 @@ impl Load {
         self.messages -= 1;
         self.bytes -= parked.text.len();
     }
+
+    /// One figure for both.
+    fn weight(self) -> usize {
+        self.bytes + self.messages * TEXT_WEIGHT
+    }
+}
+
+/// How much waits in one room that all share, and from which address.
+#[derive(Debug, Default)]
+struct Shares {
+    addresses: HashMap<AddressKey, Load>,
+    in_all: Load,
+}
+
+impl Shares {
+    fn add(&mut self, parked: &Parked) {
+        self.addresses.entry(parked.address).or_default().add(parked);
+        self.in_all.add(parked);
+    }
+
+    fn remove(&mut self, parked: &Parked) {
+        lighten(&mut self.addresses, parked.address, parked);
+        self.in_all.remove(parked);
+    }
+
+    fn of(&self, address: AddressKey) -> Load {
+        self.addresses.get(&address).copied().unwrap_or_default()
+    }
+
+    fn crowd(&self, parked: &Parked, limits: WaitingLimits) -> Crowd<AddressKey> {
+        if self.in_all.fits(parked, limits) {
+            return Crowd::None;
+        }
+        let mut own = self.of(parked.address);
+        own.add(parked);
+        let others = self.addresses.iter().filter(|(address, _)| **address != parked.address);
+        let most = others.map(|(address, load)| (load.weight(), *address)).max();
+        most.filter(|(weight, _)| *weight > own.weight()).map_or(Crowd::Equal, |(_, address)| Crowd::Of(address))
+    }
 }
 
 /// How much waits from whom; whoever nothing waits from has no entry, whether it is still connected or not.
 #[derive(Debug, Default)]
 pub(super) struct Loads {
     connections: HashMap<ConnId, Load>,
-    addresses: HashMap<AddressKey, Load>,
-    in_all: Load,
+    shares: Shares,
+    /// For which names something waits from an address, and how many texts.
+    places: HashMap<AddressKey, BTreeMap<Place, usize>>,
 }
 
 impl Loads {
     pub(super) fn in_all(&self) -> Load {
-        self.in_all
+        self.shares.in_all
     }
 
-    pub(super) fn fits(&self, parked: &Parked, config: &DirectoryConfig) -> bool {
+    /// Whether the sender's connection and address may let this wait, if there is room.
+    pub(super) fn admits(&self, parked: &Parked, config: &DirectoryConfig) -> bool {
         let connection = self.connections.get(&parked.conn).copied().unwrap_or_default();
-        let address = self.addresses.get(&parked.address).copied().unwrap_or_default();
         connection.fits(parked, config.waiting_from_connection)
-            && address.fits(parked, config.waiting_from_address)
-            && self.in_all.fits(parked, config.waiting_in_all)
+            && self.shares.of(parked.address).fits(parked, config.waiting_from_address)
     }
 
-    pub(super) fn add(&mut self, parked: &Parked) {
+    /// Which address takes the room that a text needs.
+    pub(super) fn crowd(&self, parked: &Parked, limits: WaitingLimits) -> Crowd<AddressKey> {
+        self.shares.crowd(parked, limits)
+    }
+
+    /// A name for which something waits from the address.
+    pub(super) fn place_of(&self, address: AddressKey) -> Option<&Place> {
+        self.places.get(&address)?.keys().next()
+    }
+
+    pub(super) fn add(&mut self, place: Place, parked: &Parked) {
         self.connections.entry(parked.conn).or_default().add(parked);
-        self.addresses.entry(parked.address).or_default().add(parked);
-        self.in_all.add(parked);
+        self.shares.add(parked);
+        *self.places.entry(parked.address).or_default().entry(place).or_default() += 1;
     }
 
-    pub(super) fn remove(&mut self, parked: &Parked) {
+    pub(super) fn remove(&mut self, place: &Place, parked: &Parked) {
         lighten(&mut self.connections, parked.conn, parked);
-        lighten(&mut self.addresses, parked.address, parked);
-        self.in_all.remove(parked);
+        self.shares.remove(parked);
+        let Some(places) = self.places.get_mut(&parked.address) else { return };
+        if let Some(texts) = places.get_mut(place) {
+            *texts -= 1;
+            if *texts == 0 {
+                places.remove(place);
+            }
+        }
+        if places.is_empty() {
+            self.places.remove(&parked.address);
+        }
     }
 
     /// Whether nothing is counted for anybody.
     #[cfg(test)]
     fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.addresses.is_empty() && self.in_all == Load::default()
+        self.connections.is_empty()
+            && self.places.is_empty()
+            && self.shares.addresses.is_empty()
+            && self.in_all() == Load::default()
     }
 }
 
@@ -167,9 +261,11 @@ mod tests {
         }
     }
 
-    fn texts(parked: impl IntoIterator<Item = Parked>) -> Vec<String> {
+    fn texts(parked: Vec<Parked>) -> Vec<String> {
         parked.into_iter().map(|parked| String::from_utf8_lossy(&parked.text).into_owned()).collect()
     }
+
+    const PLENTY: WaitingLimits = WaitingLimits { messages: 100, bytes: 1000 };
 
     #[test]
     fn takes_one_pair_and_keeps_the_order_of_the_others() {
@@ -177,10 +273,11 @@ mod tests {
         for (conn, from, text) in [(1, "a", "1"), (2, "b", "2"), (3, "a", "3"), (2, "b", "4")] {
             queue.push(parked(conn, Some(from), text));
         }
-        let taken = queue.take_pair(&parked(9, Some("a"), ""));
-        assert_eq!(texts(taken), ["1", "3"]);
-        assert_eq!(queue.load, Load { messages: 2, bytes: 2 });
-        assert_eq!(texts(queue), ["2", "4"]);
+        assert!(queue.take_pair(&parked(1, Some("c"), "")).is_empty());
+        assert_eq!(texts(queue.take_pair(&parked(9, Some("a"), ""))), ["1", "3"]);
+        assert_eq!(queue.shares.in_all, Load { messages: 2, bytes: 2 });
+        assert_eq!(texts(queue.take_portion(PLENTY)), ["2", "4"]);
+        assert!(queue.shares.addresses.is_empty());
     }
 
     #[test]
@@ -195,24 +292,56 @@ mod tests {
     fn limits_messages_and_bytes_each() {
         let limits = WaitingLimits { messages: 2, bytes: 10 };
         let mut queue = Queue::default();
-        assert!(!queue.fits(&parked(1, None, "elevenbytes"), limits));
+        assert_eq!(queue.crowd(&parked(1, None, "elevenbytes"), limits), Crowd::Equal);
         queue.push(parked(1, None, "12345"));
-        assert!(!queue.fits(&parked(1, None, "123456"), limits));
-        assert!(queue.fits(&parked(1, None, "12345"), limits));
+        assert_eq!(queue.crowd(&parked(1, None, "123456"), limits), Crowd::Equal);
+        assert_eq!(queue.crowd(&parked(1, None, "12345"), limits), Crowd::None);
         queue.push(parked(1, None, ""));
-        assert!(!queue.fits(&parked(1, None, ""), limits));
+        assert_eq!(queue.crowd(&parked(1, None, ""), limits), Crowd::Equal);
+    }
+
+    #[test]
+    fn portions_keep_to_both_limits() {
+        let mut queue = Queue::default();
+        for text in ["1", "22", "333", "4444", "5"] {
+            queue.push(parked(1, None, text));
+        }
+        let mut portion = |messages, bytes| texts(queue.take_portion(WaitingLimits { messages, bytes }));
+        assert_eq!(portion(2, 9), ["1", "22"]);
+        assert_eq!(portion(2, 6), ["333"]);
+        assert_eq!(portion(9, 9), ["4444", "5"]);
+        assert!(portion(9, 9).is_empty());
+    }
+
+    #[test]
+    fn who_takes_most_of_a_full_room_is_who_gives_way() {
+        // Connections with odd and even numbers come from two addresses.
+        let limits = WaitingLimits { messages: 4, bytes: 1000 };
+        let mut queue = Queue::default();
+        for (conn, text) in [(1, "1"), (3, "3"), (2, "2"), (1, "1")] {
+            queue.push(parked(conn, None, text));
+        }
+        let odd = parked(1, None, "").address;
+        assert_eq!(queue.crowd(&parked(4, None, "4"), limits), Crowd::Of(odd));
+        assert_eq!(queue.newest_from(odd).map(|newest| newest.conn), Some(ConnId(1)));
+        assert_eq!(queue.crowd(&parked(5, None, "5"), limits), Crowd::Equal, "it takes most itself");
+        let heavy = "x".repeat(900);
+        assert_eq!(queue.crowd(&parked(4, None, &heavy.repeat(2)), limits), Crowd::Equal, "it would take most");
     }
 
     proptest! {
         #[test]
-        fn loads_come_back_to_nothing(senders in proptest::collection::vec(0u64..6, 0..50)) {
+        fn loads_come_back_to_nothing(senders in proptest::collection::vec((0u64..6, 0..3u8), 0..50)) {
+            let place = |to: u8| (Namespace::Star, Name::new(&to.to_string()).expect("a name"));
             let mut loads = Loads::default();
-            for sender in &senders {
-                loads.add(&parked(*sender, None, "text"));
+            for (sender, to) in &senders {
+                loads.add(place(*to), &parked(*sender, None, "text"));
             }
             prop_assert_eq!(loads.in_all().messages, senders.len());
-            for sender in senders.iter().rev() {
-                loads.remove(&parked(*sender, None, "text"));
+            for (sender, to) in senders.iter().rev() {
+                let parked = parked(*sender, None, "text");
+                prop_assert!(loads.place_of(parked.address).is_some());
+                loads.remove(&place(*to), &parked);
             }
             prop_assert!(loads.is_empty());
         }
