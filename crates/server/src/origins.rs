@@ -44,6 +44,11 @@ impl OriginPolicy {
         Ok(Self { setting, any, listed, trusted_proxies, refusals: Occasional::default() })
     }
 
+    /// Where the list stands in the configuration.
+    pub(crate) fn setting(&self) -> &'static str {
+        self.setting
+    }
+
     /// Whether the list names this origin; that all are admitted does not count.
     pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
         origin.to_str().ok().and_then(origin_of).is_some_and(|origin| self.listed.contains(&origin))

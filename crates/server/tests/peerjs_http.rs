@@ -79,7 +79,10 @@ async fn pages_of_any_origin_are_served_unless_the_operator_lists_some() {
     assert_eq!(ask(&some, "GET", "/peerjs/id", &[origin]).await.header("access-control-allow-origin"), None);
     let path = "/peerjs?key=peerjs&id=a&token=t";
     let stranger = PeerJsClient::at(some.address(), path, &[("origin", "https://page.example")]).await;
-    assert!(matches!(stranger, Err(tungstenite::Error::Http(reply)) if reply.status() == 403));
+    let Err(tungstenite::Error::Http(reply)) = stranger else { panic!("a stranger is let in") };
+    let sentence = String::from_utf8_lossy(reply.body().as_deref().unwrap_or_default()).into_owned();
+    assert_eq!(reply.status(), 403);
+    assert!(sentence.contains("`peerjs.origins`"), "the list that was asked, not another: {sentence}");
     assert!(PeerJsClient::at(some.address(), path, &[("origin", "https://friend.example")]).await.is_ok());
 }
 

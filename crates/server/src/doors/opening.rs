@@ -68,7 +68,7 @@ where
 
 /// Says why a request opens no WebSocket.
 pub(super) fn refuse_handshake(shared: &Shared, refused: Refused) -> Response {
-    if refused == Refused::ForeignOrigin {
+    if let Refused::ForeignOrigin { .. } = refused {
         metrics::count(&shared.metrics.refusals.foreign_origin);
     }
     let mut response = sentence(refused.status(), refused);

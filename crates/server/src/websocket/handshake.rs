@@ -21,8 +21,11 @@ pub(crate) enum Refused {
     UnsupportedVersion,
     #[error("The header Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455 §4.1).")]
     BadKey,
-    #[error("Pages of this origin may not use this server; its operator can list it under `origins`.")]
-    ForeignOrigin,
+    #[error("Pages of this origin may not use this door; the server's operator can list it under `{setting}`.")]
+    ForeignOrigin {
+        /// Where the door's list stands in the configuration.
+        setting: &'static str,
+    },
 }
 
 impl Refused {
@@ -31,7 +34,7 @@ impl Refused {
             // §4.2.2 asks for 426 where the version is wrong; for a page that was simply opened it says the same.
             Self::NotAnUpgrade | Self::UnsupportedVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadKey => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
         }
     }
 
@@ -41,7 +44,7 @@ impl Refused {
             [(UPGRADE, HeaderValue::from_static("websocket")), (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))];
         match self {
             Self::NotAnUpgrade | Self::UnsupportedVersion => &UPGRADES,
-            Self::BadKey | Self::ForeignOrigin => &[],
+            Self::BadKey | Self::ForeignOrigin { .. } => &[],
         }
     }
 }
@@ -68,7 +71,7 @@ pub(crate) fn accept(request: &Parts, origins: &OriginPolicy) -> Result<Accepted
     }
     if !origins.admits(&request.headers, &request.extensions) {
         origins.tell_refusal(&request.headers, &request.extensions);
-        return Err(Refused::ForeignOrigin);
+        return Err(Refused::ForeignOrigin { setting: origins.setting() });
     }
     Ok([
         (CONNECTION, HeaderValue::from_static("upgrade")),
@@ -131,7 +134,7 @@ mod tests {
         assert_eq!(set("sec-websocket-version", "8"), Err(Refused::UnsupportedVersion));
         assert_eq!(set("sec-websocket-key", "c2hvcnQ="), Err(Refused::BadKey));
         assert_eq!(set("sec-websocket-key", "!"), Err(Refused::BadKey));
-        assert_eq!(set("origin", "https://evil.example"), Err(Refused::ForeignOrigin));
+        assert_eq!(set("origin", "https://evil.example"), Err(Refused::ForeignOrigin { setting: "origins" }));
         assert!(set("origin", "https://friend.example").is_ok());
         assert!(set("origin", "https://server.example.com").is_ok());
     }
