@@ -43,6 +43,8 @@ pub(crate) struct Refusals {
     pub(crate) server_full: AtomicU64,
     /// Pages of origins that are not listed.
     pub(crate) foreign_origin: AtomicU64,
+    /// PeerJS clients whose URL has no key of this server's, no id or no token, or has them too long.
+    pub(crate) bad_url: AtomicU64,
 }
 
 /// What the shell counts itself; the rest is read from the core.
@@ -127,6 +129,7 @@ impl Collector for Source {
             ("server_full", stats.refused_server_full_total + refusals.server_full.load(Relaxed)),
             ("draining", stats.refused_draining_total),
             ("foreign_origin", refusals.foreign_origin.load(Relaxed)),
+            ("bad_url", refusals.bad_url.load(Relaxed)),
         ];
         counters(encoder, "switchboard_refusals", "Clients that were not admitted", &labelled("reason", refusals))?;
         let doors = [

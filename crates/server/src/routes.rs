@@ -49,7 +49,8 @@ pub(crate) fn embedded(config: &Config) -> Router<Arc<Shared>> {
 /// Paths that the operator chose, and files.
 async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_upgrade = handshake::is_upgrade(request.headers());
-    let path = request.uri().path().to_owned();
+    // Of a URL that ends with a slash and a path that begins with one, clients make two.
+    let path = format!("/{}", request.uri().path().trim_start_matches('/'));
     // The page stays where it is.
     if doors::relay::is_at(&shared.config.relay, &path) && (is_upgrade || path != "/") {
         return doors::relay::open(shared, request).await;

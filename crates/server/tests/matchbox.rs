@@ -164,7 +164,13 @@ async fn it_is_where_the_operator_puts_it_and_the_rest_stays() {
     assert_eq!(get(server.address(), "/").await.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(get(server.address(), "/matchbox").await.status, 404);
     let at = |at: &str| format!("ws://{}/{at}", server.address());
-    for (one, other) in [("", "games"), ("games/", "?x"), ("lobby", "games/lobby"), ("%61?next=2", "games/a?next=2")] {
+    for (one, other) in [
+        ("", "games"),
+        ("games/", "?x"),
+        ("lobby", "games/lobby"),
+        ("%61?next=2", "games/a?next=2"),
+        ("/games/hall", "/hall"),
+    ] {
         let mut ann = Client::open(&at(one)).await;
         let ben = Client::open(&at(other)).await;
         ann.hears_of(&ben).await;

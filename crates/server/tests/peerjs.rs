@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use switchboard_server::Config;
-use switchboard_testkit::{PeerJsClient, TestServer};
+use switchboard_server::config::AdminListen;
+use switchboard_testkit::{PeerJsClient, TestServer, get};
 use tokio_tungstenite::tungstenite::Message;
 
 async fn server() -> TestServer {
@@ -139,6 +140,18 @@ async fn the_query_is_checked_in_the_originals_order_and_words() {
     let long = format!("/peerjs?key=one&token=t&id={}", "i".repeat(513));
     let mut client = PeerJsClient::at(server.address(), &long, &[]).await.expect("a socket");
     assert!(client.error().await.contains("too long"));
+}
+
+#[tokio::test]
+async fn clients_whose_url_is_wrong_are_counted() {
+    let loopback = AdminListen::At("127.0.0.1:0".parse().expect("an address"));
+    let server = TestServer::with(|config| config.admin_listen = loopback).await;
+    for query in ["?key=wrong&id=a&token=t", "?key=peerjs&id=a"] {
+        let mut client = PeerJsClient::at(server.address(), &format!("/peerjs{query}"), &[]).await.expect("a socket");
+        client.error().await;
+    }
+    let metrics = get(server.admin_address(), "/metrics").await.body;
+    assert!(metrics.contains("switchboard_refusals_total{reason=\"bad_url\"} 2"), "{metrics}");
 }
 
 #[tokio::test]

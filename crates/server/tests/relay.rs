@@ -87,7 +87,9 @@ async fn who_only_publishes_needs_no_topic_of_its_own() {
     ben.settle().await;
     // Longer than a client may take to say what it came for.
     let mut idle = Client::connect(server.address()).await;
-    assert!(matches!(idle.0.end().await, Ended::Closed { code: 4002, .. }));
+    let ended = idle.0.end().await;
+    let Ended::Closed { code, reason } = &ended else { panic!("{ended:?}") };
+    assert_eq!((*code, reason.starts_with("Nothing was subscribed to or published")), (4002, true), "{reason}");
     ben.publish("news", json!(2)).await;
     assert_eq!(ann.hear().await["payload"], 2);
 }
@@ -143,15 +145,15 @@ async fn topics_and_subscribers_are_limited_and_others_go_on() {
     let mut ann = Client::subscribed(server.address(), "one").await;
     ann.subscribe("two").await;
     ann.subscribe("three").await;
-    assert_eq!(ann.told().await, "This connection may hold 2 names here and no more; release one first.");
+    assert_eq!(ann.told().await, "A client may subscribe to 2 topics and no more; unsubscribe from one first.");
     let mut ben = Client::subscribed(server.address(), "one").await;
     ben.subscribe("three").await;
     ben.settle().await;
     let mut eve = Client::connect(server.address()).await;
     eve.subscribe("one").await;
-    assert!(eve.told().await.starts_with("The name one is held by 2 connections"));
+    assert!(eve.told().await.starts_with("The topic one has 2 subscribers"));
     eve.subscribe("four").await;
-    assert_eq!(eve.told().await, "The server holds 3 names of this kind and can take no more; try again later.");
+    assert_eq!(eve.told().await, "The server holds 3 topics and can take no more; try again later.");
     ben.publish("one", json!("on")).await;
     assert_eq!(ann.hear().await["payload"], "on");
     ann.unsubscribe("two").await;

@@ -29,6 +29,9 @@ thread_local! {
 /// Longest header of a frame.
 const FRAMING_BYTES: usize = 16;
 
+/// What a client hears that comes for nothing, in at most 123 bytes (RFC 6455 §5.5.1).
+const IDLE: &str = "Nothing was subscribed to or published in time; do so as soon as the socket is open.";
+
 /// Whether a path is the door's.
 pub(crate) fn is_at(config: &RelayConfig, path: &str) -> bool {
     config.paths.iter().any(|mount| mount.rest(path).is_some_and(|rest| matches!(rest, "" | "/")))
@@ -77,7 +80,9 @@ impl Line for RelayLine {
     }
 
     fn close(&self, code: GoodbyeCode) -> Queued {
-        self.0.finish(|out| frame::encode_close(code.close_code(), code.sentence(), out))
+        // There is no hello in this protocol.
+        let sentence = if code == GoodbyeCode::HelloTimeout { IDLE } else { code.sentence() };
+        self.0.finish(|out| frame::encode_close(code.close_code(), sentence, out))
     }
 
     fn flush(&self) {
@@ -92,8 +97,22 @@ impl RelayLine {
 
     fn refuse(&self, refusal: &Refusal) -> Queued {
         let mut json = Vec::new();
-        write_error(&refusal.to_string(), &mut json);
+        write_error(&sentence(refusal), &mut json);
         self.queue(&json)
+    }
+}
+
+/// A refusal in the words of the protocol, in which names are topics.
+fn sentence(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::TooManyNames { limit } => {
+            format!("A client may subscribe to {limit} topics and no more; unsubscribe from one first.")
+        }
+        Refusal::TooManyHolders { name, limit } => {
+            format!("The topic {name} has {limit} subscribers and can have no more; try again later.")
+        }
+        Refusal::Full { limit } => format!("The server holds {limit} topics and can take no more; try again later."),
+        Refusal::NameTaken { .. } | Refusal::NotYours | Refusal::Malformed(_) => refusal.to_string(),
     }
 }
 
@@ -129,6 +148,11 @@ impl Handler for Attached<RelayLine> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_words_fit_a_close_frame() {
+        assert!(IDLE.len() <= 123, "{} bytes", IDLE.len());
+    }
     use crate::config::MountPath;
 
     #[test]

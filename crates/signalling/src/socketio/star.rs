@@ -87,7 +87,7 @@ pub fn encode_directory(message: &Message, mut write: impl FnMut(&[u8])) {
             }
         }
         Message::Refused(refusal) => {
-            let error = serde_json::json!({ "code": code(refusal), "message": refusal.to_string() });
+            let error = serde_json::json!({ "code": code(refusal), "message": sentence(refusal) });
             let event = serde_json::json!(["switchboard-error", error]);
             write(format!("42{event}").as_bytes());
         }
@@ -97,6 +97,19 @@ pub fn encode_directory(message: &Message, mut write: impl FnMut(&[u8])) {
 }
 
 /// For programs, as the rooms protocol has them.
+/// A refusal in the words of the protocol, in which names are addresses.
+fn sentence(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::TooManyNames { limit } => {
+            format!("A socket may join with {limit} addresses and no more; leave with one first (ss-leave).")
+        }
+        Refusal::Full { limit } => format!("The server holds {limit} addresses and can take no more; try again later."),
+        Refusal::NameTaken { .. } | Refusal::TooManyHolders { .. } | Refusal::NotYours | Refusal::Malformed(_) => {
+            refusal.to_string()
+        }
+    }
+}
+
 fn code(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NameTaken { .. } => "name-taken",
@@ -200,6 +213,8 @@ mod tests {
 
     #[test]
     fn says_what_the_original_has_no_words_for_by_an_event_of_its_own() {
+        let full = packets(&Message::Refused(Refusal::TooManyNames { limit: 4 }));
+        assert!(full[0].contains("4 addresses and no more"), "in words of the protocol: {full:?}");
         let refused = packets(&Message::Refused(Refusal::NotYours));
         let message = "This text is sent under a name that the sender does not hold; claim it first.";
         let expected = format!(r#"42["switchboard-error",{{"code":"not-yours","message":"{message}"}}]"#);

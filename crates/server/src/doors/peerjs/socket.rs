@@ -25,6 +25,7 @@ use crate::hooks::Unwelcome;
 use crate::http::{Door, Peer};
 use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
+use crate::metrics;
 use crate::server::Shared;
 use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
 use crate::websocket::frame::{self, Opcode, Violation};
@@ -146,7 +147,10 @@ impl Opened {
         let mailbox = Mailbox::new(writing, self.shared.config.limits.queue_bytes, Arc::clone(traffic));
         let (sentence, notice);
         match denied {
-            Denied::Told(told) => notice = *told,
+            Denied::Told(told) => {
+                metrics::count(&self.shared.metrics.refusals.bad_url);
+                notice = *told;
+            }
             Denied::Refused(Refusal::ServerFull { .. }) => notice = Notice::FULL,
             Denied::Refused(refusal @ (Refusal::AddressFull { .. } | Refusal::Draining)) => {
                 sentence = refusal.to_string();
