@@ -3,9 +3,11 @@
 mod common;
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::thread;
 
 use common::{Serving, run, text};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -149,6 +151,39 @@ fn tls_at_a_plain_port_is_told_in_words_of_the_link() {
     assert!(!well, "{report}");
     assert!(report.contains("something else than TLS answers"), "{report}");
     assert!(report.contains("use http:// instead of https://"), "{report}");
+}
+
+/// A proxy for one request that asks `server` by the server's own address, as proxies do that are not told otherwise.
+fn rewriting_proxy(server: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("bound").to_string();
+    let host = address.clone();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).expect("a head");
+            head.extend(byte);
+        }
+        let head = text(&head).replace(&format!("Host: {host}"), &format!("Host: {server}"));
+        let mut upstream = TcpStream::connect(&server).expect("connects");
+        upstream.write_all(head.as_bytes()).expect("sent");
+        // Until either has had enough.
+        let _ = std::io::copy(&mut upstream, &mut client);
+    });
+    address
+}
+
+#[test]
+fn a_proxy_that_rewrites_the_host_is_told() {
+    let mut server = Serving::start(&[]);
+    let proxy = rewriting_proxy(server.address());
+    let (well, report) = doctor(&[&format!("http://{proxy}")]);
+    assert!(!well, "{report}");
+    let told = sentences(&report);
+    assert!(told.contains(&format!("the server refuses pages of http://{proxy}")), "{report}");
+    assert!(told.contains("A proxy in front must pass the Host header on"), "{report}");
 }
 
 #[test]

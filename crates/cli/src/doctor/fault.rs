@@ -31,6 +31,11 @@ pub(crate) enum Fault {
     NotStun,
     /// A Switchboard was expected, and something else answered.
     NotSwitchboard(String),
+    /// The Switchboard refuses pages of the very address it was asked at.
+    OriginRefused {
+        /// Their origin.
+        origin: String,
+    },
     /// The Switchboard offers neither STUN nor TURN.
     NothingOffered,
     /// The server wants credentials and there are none.
@@ -143,6 +148,7 @@ impl Fault {
             Self::Tls(fault) => fault.code(),
             Self::NotStun => "not-stun",
             Self::NotSwitchboard(_) => "not-switchboard",
+            Self::OriginRefused { .. } => "origin-refused",
             Self::NothingOffered => "nothing-offered",
             Self::CredentialsMissing => "credentials-missing",
             Self::Expired { .. } => "credentials-expired",
@@ -170,6 +176,7 @@ impl Fault {
             Self::Tls(fault) => fault.sentence(),
             Self::NotStun => format!("something else than STUN answers on {} port {port}", ip_protocol(carrier)),
             Self::NotSwitchboard(what) => format!("no Switchboard answers there: {what}"),
+            Self::OriginRefused { origin } => format!("the server refuses pages of {origin}, its own among them (403)"),
             Self::NothingOffered => "the server offers its clients neither STUN nor TURN".to_owned(),
             Self::CredentialsMissing => "the server asks for a user name and a password".to_owned(),
             Self::Expired { ago } => format!("the credentials expired {} ago by this machine's clock", span(*ago)),
@@ -206,6 +213,10 @@ impl Fault {
             Self::Tls(fault) => fault.advice(),
             Self::NotStun => "Correct the port, or let the proxy in front of the server pass this port through unchanged.".to_owned(),
             Self::NotSwitchboard(_) => "Correct the link; if a proxy stands in front, it must pass WebSockets on to /ws.".to_owned(),
+            Self::OriginRefused { origin } => format!(
+                "A proxy in front must pass the Host header on as it came; or set public_url = \"{origin}\", or list it under \
+                 origins."
+            ),
             Self::NothingOffered => "Free port 3478 on the server or set turn.listen, and look for a warning in its log.".to_owned(),
             Self::CredentialsMissing => "Give --username and --password, or the server's --secret.".to_owned(),
             Self::Expired { .. } => "Get new credentials; if these are new, set the clocks of this machine and the server.".to_owned(),
@@ -355,6 +366,7 @@ mod tests {
             Fault::Tls(TlsFault::Other("handshake failure".to_owned())),
             Fault::NotStun,
             Fault::NotSwitchboard("404 Not Found".to_owned()),
+            Fault::OriginRefused { origin: "https://example.org".to_owned() },
             Fault::NothingOffered,
             Fault::CredentialsMissing,
             Fault::Expired { ago: hour },

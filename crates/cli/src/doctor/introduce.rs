@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::header::ORIGIN;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -16,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::fault::{Fault, TlsFault};
 use super::link::fault_of;
 use super::probe::Account;
-use super::target::{Carrier, Site, Uri, bracketed};
+use super::target::{Carrier, Site, Uri};
 use super::tls::Trust;
 
 /// How long the introduction may take.
@@ -82,10 +86,15 @@ async fn connect(site: &Site) -> Result<TcpStream, Fault> {
 }
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(site: &Site, stream: S) -> Result<Vec<Offer>, Fault> {
-    let scheme = if site.secure { "wss" } else { "ws" };
-    let url = format!("{scheme}://{}:{}{}/ws", bracketed(&site.host), site.port, site.path);
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES));
-    let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await.map_err(fault)?;
+    let opening = opening(site).map_err(fault)?;
+    let (mut socket, _) =
+        client_async_with_config(opening, stream, Some(config)).await.map_err(|error| match error {
+            Error::Http(answer) if answer.status() == StatusCode::FORBIDDEN => {
+                Fault::OriginRefused { origin: site.origin() }
+            }
+            other => fault(other),
+        })?;
     say(&mut socket, &json!({ "type": "hello", "v": 1, "name": "doctor" })).await?;
     let welcome = hear(&mut socket, "welcome").await?;
     say(&mut socket, &json!({ "type": "join" })).await?;
@@ -94,6 +103,15 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(site: &Site, stream: S) -> 
     let _ = say(&mut socket, &json!({ "type": "bye" })).await;
     let servers = [&joined, &welcome].into_iter().find_map(|message| message.get("iceServers"));
     offers(servers.cloned().unwrap_or_default())
+}
+
+/// What a page of this site would send: its origin too, so that it shows whether pages are let in (RFC 6455 §4.1).
+fn opening(site: &Site) -> Result<Request, Error> {
+    // The scheme is `ws` or `wss`, and `http` and `https` are their like.
+    let url = site.to_string().replacen("http", "ws", 1) + "/ws";
+    let mut request = url.into_client_request()?;
+    request.headers_mut().insert(ORIGIN, HeaderValue::from_str(&site.origin())?);
+    Ok(request)
 }
 
 async fn say<S>(socket: &mut WebSocketStream<S>, message: &Value) -> Result<(), Fault>
@@ -160,7 +178,25 @@ fn fault(error: Error) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::Target;
     use super::*;
+
+    #[test]
+    fn it_asks_as_a_page_of_the_site_does() {
+        for (link, url, origin) in [
+            ("https://example.org", "wss://example.org/ws", "https://example.org"),
+            ("http://[::1]:3000/calls/", "ws://[::1]:3000/calls/ws", "http://[::1]:3000"),
+        ] {
+            let Target::Switchboard(site) = Target::parse(&[link.to_owned()]).expect("a target") else {
+                panic!("{link}")
+            };
+            let opening = opening(&site).expect("a request");
+            assert_eq!(
+                (opening.uri().to_string().as_str(), &opening.headers()[ORIGIN]),
+                (url, &HeaderValue::from_static(origin))
+            );
+        }
+    }
 
     #[test]
     fn servers_come_with_one_or_many_urls() {

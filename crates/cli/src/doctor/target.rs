@@ -85,6 +85,13 @@ impl Target {
 }
 
 impl Site {
+    /// The origin of its pages (RFC 6454 §6.2).
+    pub(crate) fn origin(&self) -> String {
+        let (scheme, usual) = if self.secure { ("https", 443) } else { ("http", 80) };
+        let port = if self.port == usual { String::new() } else { format!(":{}", self.port) };
+        format!("{scheme}://{}{port}", bracketed(&self.host))
+    }
+
     fn parse(word: &str) -> Result<Self, BadTarget> {
         let unknown = || BadTarget::Unknown(word.to_owned());
         let (scheme, rest) = word.split_once("://").ok_or_else(unknown)?;
@@ -104,12 +111,7 @@ impl Site {
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, usual) = if self.secure { ("https", 443) } else { ("http", 80) };
-        write!(f, "{scheme}://{}", bracketed(&self.host))?;
-        if self.port != usual {
-            write!(f, ":{}", self.port)?;
-        }
-        f.write_str(&self.path)
+        write!(f, "{}{}", self.origin(), self.path)
     }
 }
 
