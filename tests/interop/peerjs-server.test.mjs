@@ -1,9 +1,11 @@
 // What PeerJS pages meet beside each other: nobody, somebody else's id, a wrong key, a lost or a restarted server, other paths and
 // keys, a proxy. PEERJS_REFERENCE=1 runs what the original can do against npm `peer`.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import WebSocket from 'ws'
 import { cuttable } from '../browser/support/proxy.mjs'
 import { startNginx } from './support/nginx.mjs'
 import { browsers, servePages } from './support/peerjs-pages.mjs'
@@ -60,6 +62,23 @@ for (const [browser, version] of [['Chromium', '1.5'], ['Firefox', '1.5'], ['Chr
       const { message } = await ann.heard('error', { name: 'peer-unavailable' })
       assert.equal(message, 'Could not connect to peer nobody-here')
       assert.deepEqual(await ann.events('disconnected'), [])
+    }))
+
+    test('a call before the id is decided, which a dead socket holds, is made when it is', { ...OURS }, () => scene({ ...who }, async (server, ann, ben) => {
+      const ghost = new WebSocket(`${server.url.replace('http', 'ws')}/peerjs?key=peerjs&id=in-dispute&token=old`)
+      await once(ghost, 'message')
+      ghost._socket.pause()
+      try {
+        const benId = await ben.open(server)
+        await ann.begin(server, { id: 'in-dispute' })
+        // What the client says before its socket is open, it forgets.
+        await ann.page.waitForFunction(() => (globalThis.peer.socket ?? globalThis.peer._socket)?._socket?.readyState === WebSocket.OPEN)
+        const number = await ann.connect(benId)
+        await ann.heard('connection-open', { number })
+        assert.deepEqual([await ann.events('error'), await ann.events('disconnected')], [[], []])
+      } finally {
+        ghost.terminate()
+      }
     }))
 
     test('a number is nobody, and calling it ends nothing', () => scene({ ...who, settings: { expire: 1000 } }, async (server, ann, ben) => {
