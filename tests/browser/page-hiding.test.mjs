@@ -1,7 +1,7 @@
 // *Hide my address* on the page: by the keyboard, remembered, shown on each line, and honest where there is no relay.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { connected, heard, nothingUntoward, say, visit } from './page-driver.mjs'
+import { connected, happened, heard, nothingUntoward, say, visit } from './page-driver.mjs'
 import { launchTrusting, startRelay } from './support/relay.mjs'
 import { startServer } from './support/server.mjs'
 
@@ -42,6 +42,8 @@ test('the switch hides the address at once, stays on after a reload, and goes of
   await ann.page.getByText('UDP, to the relay by UDP').waitFor()
   await say(ben.page, 'still there?')
   await heard(ann.page, 'still there?').waitFor()
+  await ben.page.locator('.line-entry', { hasText: 'was made anew' }).waitFor()
+  for (const { page } of [ann, ben]) assert.ok(!(await happened(page)).some(line => line.includes('interrupted')), 'a switch is no fault')
 
   const told = typesTold(ann.page)
   await ann.page.reload()

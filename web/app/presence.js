@@ -20,6 +20,9 @@ const DEPARTURES = {
   gone: ' is gone.',
 }
 
+/** A connection that is replaced, as when somebody hides their address, is back sooner; that is no fault to report. */
+const LASTING_MS = 3000
+
 /**
  * Writes the lines.
  * @param {Room} room
@@ -36,6 +39,17 @@ export function tellPresence(room, { people, log, settle }) {
     log.line('You and ', nameOf(people.meet(peer)), ` are connected${pathWords(path)}. Say hello!`)
     settle()
   }
+  /** Who is interrupted, and it may be short. @type {Map<Peer, ReturnType<typeof setTimeout>>} */
+  const noted = new Map()
+  const broken = (/** @type {Peer} */ peer) => {
+    noted.delete(peer)
+    log.line('The connection to ', nameOf(people.meet(peer)), ' is interrupted; trying to get it back.')
+    settle()
+  }
+  const mended = (/** @type {Peer} */ peer) => {
+    if (noted.has(peer)) log.line('The connection to ', nameOf(people.meet(peer)), ' was made anew.')
+    else log.line('You and ', nameOf(people.meet(peer)), ' are connected again.')
+  }
   tellArrival(room, { people, log })
   room.on('peer', ({ peer }) => {
     log.line(nameOf(people.meet(peer)), ' joined.')
@@ -43,10 +57,12 @@ export function tellPresence(room, { people, log, settle }) {
   })
   room.on('peerstate', ({ peer, state, was }) => {
     if (state === 'open') {
-      if (was === 'interrupted') log.line('You and ', nameOf(people.meet(peer)), ' are connected again.')
+      if (was === 'interrupted') mended(peer)
       else void greet(peer)
     }
-    if (state === 'interrupted') log.line('The connection to ', nameOf(people.meet(peer)), ' is interrupted; trying to get it back.')
+    clearTimeout(noted.get(peer))
+    noted.delete(peer)
+    if (state === 'interrupted') noted.set(peer, setTimeout(() => broken(peer), LASTING_MS))
     settle()
   })
   room.on('peerleft', ({ peer, reason }) => {
