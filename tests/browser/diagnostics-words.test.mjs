@@ -6,7 +6,7 @@ import { addressOutcome, mappingOf, relayOutcome, stunAnswers, stunOutcome, verd
 
 const gathered = (candidates, more = {}) => ({ candidates, errors: [], refused: false, finished: true, ms: 50, ...more })
 const candidate = (type, address = '198.51.100.7', port = 4000, base = '') => ({ type, protocol: 'udp', address, port, base, ms: 12 })
-const findings = more => ({ webrtc: 'works', socketFault: null, stun: [true], relays: [], mapping: 'unknown', ...more })
+const findings = more => ({ webrtc: 'works', socketFault: null, standing: 'down', stun: [true], relays: [], mapping: 'unknown', ...more })
 const relays = (...ways) => ways.map(([way, works, refused = false]) => ({ way, works, refused }))
 
 test('a URL says how its relay is reached', () => {
@@ -52,6 +52,8 @@ test('the sentence is one sentence, and fits what was found', () => {
     [{ webrtc: 'missing' }, 'bad', /switched off or missing/],
     [{ webrtc: 'blocked' }, 'bad', /lets no page use/],
     [{ socketFault: 'x' }, 'bad', /over a WebSocket/],
+    [{ socketFault: 'x', standing: 'up' }, 'bad', /is up but its WebSocket does not get through/],
+    [{ socketFault: 'x', standing: 'foreign' }, 'bad', /pass the Host header on.*public_url/],
     [{ relays: relays(['UDP', true], ['TCP', true], ['TLS', true]) }, 'ok', /^Everything works/],
     [{ relays: relays(['UDP', true], ['TLS', false]) }, 'ok', /only TLS to the relay does not work/],
     [{ relays: relays(['UDP', true], ['TCP', false], ['TLS', false]) }, 'ok', /only TCP and TLS to the relay do not work/],

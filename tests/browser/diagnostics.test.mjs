@@ -121,7 +121,7 @@ test('a WebSocket that something in between refuses, or never answers, is told',
     await page.routeWebSocket(/\/ws$/, means)
     await page.goto(`${bare.url}/diagnostics`)
     await finished(page)
-    assert.match(await sentence(page), /cannot be reached over a WebSocket/)
+    assert.match(await sentence(page), /is up but its WebSocket does not get through/)
     assert.match(await check(page, 'The server').textContent(), words)
     await context.close()
   }

@@ -49,6 +49,7 @@ test('a server that does not answer is said, and asked again until it does', asy
     const Real = WebSocket
     globalThis.WebSocket = class extends Real { constructor(url, ...rest) { super(globalThis.refused === false ? url : 'ws://127.0.0.1:1/ws', ...rest) } }
   })
+  await page.route('**/ice', route => route.abort())
   await page.goto(first.url)
   await page.getByRole('heading', { name: 'The server cannot be reached' }).waitFor()
   await page.getByText(/Trying again by itself in \d+ s\./).waitFor()

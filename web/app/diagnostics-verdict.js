@@ -15,6 +15,7 @@
  * @typedef {object} Findings
  * @property {'works' | 'missing' | 'blocked'} webrtc
  * @property {string | null} socketFault  Why the server cannot be reached; null where it can.
+ * @property {import('./server-up.js').Standing} standing  What a plain request found, where the socket has a fault.
  * @property {(boolean | null)[]} stun  For each STUN server whether it answers; null where that cannot be told.
  * @property {{ way: Way, works: boolean, refused: boolean }[]} relays
  * @property {'steady' | 'varies' | 'unknown'} mapping
@@ -96,6 +97,8 @@ export function verdict(findings) {
   const { webrtc, socketFault, relays } = findings
   if (webrtc === 'missing') return { tone: 'bad', text: 'WebRTC is switched off or missing in this browser, so it cannot connect to anybody; allow it in the settings, or in the extension that blocks it.' }
   if (webrtc === 'blocked') return { tone: 'bad', text: 'This browser lets no page use its network addresses, so it cannot connect to anybody; look for a setting, or an extension, about WebRTC.' }
+  if (socketFault !== null && findings.standing === 'foreign') return { tone: 'bad', text: 'The server is up but takes this page for another site’s, so nobody can be introduced to you; the proxy in front has to pass the Host header on, or the server has to know its public_url.' }
+  if (socketFault !== null && findings.standing === 'up') return { tone: 'bad', text: 'The server is up but its WebSocket does not get through, so nobody can be introduced to you; a proxy, a firewall or an extension may let no WebSocket pass.' }
   if (socketFault !== null) return { tone: 'bad', text: 'The server cannot be reached over a WebSocket, so nobody can be introduced to you; a proxy, a firewall or an extension may be in the way.' }
   const working = relays.filter(({ works }) => works).map(({ way }) => way)
   if (working.length > 0) return withRelay(findings, working)

@@ -8,6 +8,7 @@ import { report } from './diagnostics-report.js'
 import { enterServer } from './diagnostics-server.js'
 import { addressOutcome, MAPPINGS, mappingOf, milliseconds, relayOutcome, stunAnswers, stunOutcome, verdict, wayOf } from './diagnostics-verdict.js'
 import { byId, setText } from './dom.js'
+import { standing, standingWords } from './server-up.js'
 
 /**
  * @typedef {import('./diagnostics-verdict.js').Findings} Findings
@@ -51,7 +52,7 @@ async function run() {
   card.dataset['tone'] = 'running'
   setText(sentence, 'Testing your connection…')
   /** @type {Findings} */
-  const findings = { webrtc: 'works', socketFault: null, stun: [], relays: [], mapping: 'unknown' }
+  const findings = { webrtc: 'works', socketFault: null, standing: 'down', stun: [], relays: [], mapping: 'unknown' }
   head = { ...head, at: new Date(), server: '' }
   await runChecks(findings)
   const { tone, text } = verdict(findings)
@@ -100,7 +101,8 @@ async function checkServer(check, findings) {
     return entrance
   } catch (error) {
     findings.socketFault = error instanceof Error ? error.message : String(error)
-    check.tell({ tone: 'bad', text: findings.socketFault })
+    findings.standing = await standing(location.origin)
+    check.tell({ tone: 'bad', text: [findings.socketFault, standingWords(findings.standing)].filter(Boolean).join(' ') })
     return null
   }
 }

@@ -6,7 +6,8 @@ import { byId, diagnosticsLink, setText } from './dom.js'
 import { findReach } from './reach.js'
 import { chooseRoom, roomLink } from './room-choice.js'
 import { showRoom } from './room-view.js'
-import { missingFeature, refusal, showScreen } from './screens.js'
+import { missingFeature, refusal, showScreen, unsocketed } from './screens.js'
+import { standing, standingWords } from './server-up.js'
 import { HIDE_KEY, NAME_KEY, recall, remember, ROOM_KEY } from './storage.js'
 import { watchTabs } from './tabs.js'
 import { followViewport } from './viewport.js'
@@ -43,7 +44,7 @@ async function enter(retryMs) {
   try {
     room = await join(choice.id, { name, relayOnly: recall(HIDE_KEY) === 'yes' })
   } catch (error) {
-    showRefusal(/** @type {{ code?: unknown, message?: unknown }} */ (error ?? {}), retryMs)
+    await showRefusal(/** @type {{ code?: unknown, message?: unknown }} */ (error ?? {}), retryMs)
     return
   } finally {
     waiting.over()
@@ -118,10 +119,13 @@ function showWaiting() {
  * @param {{ code?: unknown, message?: unknown }} error
  * @param {number} retryMs
  */
-function showRefusal(error, retryMs) {
-  const { title, words, retry, fresh } = refusal(error, location.host)
+async function showRefusal(error, retryMs) {
+  const plain = refusal(error, location.host)
+  const silent = error.code === undefined || plain.title === 'The server cannot be reached'
+  const why = silent ? standingWords(await standing(location.origin)) : null
+  const { title, words, retry, fresh } = why === null ? plain : unsocketed(why)
   // What the server said will not change by asking again; that it did not answer may.
-  const again = error.code === undefined || title === 'The server cannot be reached' ? Date.now() + retryMs : null
+  const again = silent ? Date.now() + retryMs : null
   const next = () => {
     clearInterval(countdown)
     void enter(Math.min(retryMs * 2, RETRY_MS.last))

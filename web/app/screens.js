@@ -29,6 +29,13 @@ export function showScreen(place, { title, words, actions = [], tone }) {
   return changing
 }
 
+/**
+ * What to say when the server answers, but not by its WebSocket.
+ * @param {string} words
+ * @returns {Refusal}
+ */
+export const unsocketed = words => ({ title: 'The server does not let this page in', retry: true, fresh: false, words: [words] })
+
 /** @typedef {{ title: string, words: string[], retry: boolean, fresh: boolean }} Refusal */
 
 /**
