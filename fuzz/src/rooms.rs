@@ -178,7 +178,9 @@ impl Session {
                     };
                     self.learn(conn, &json);
                 }
-                Output::Directory { .. } | Output::Probe { .. } => unreachable!("nobody here holds names"),
+                Output::Directory { .. } | Output::Probe { .. } | Output::More { .. } => {
+                    unreachable!("nobody here holds names");
+                }
                 Output::Close { conn, .. } => {
                     assert!(self.standing.remove(&conn), "a socket was closed twice");
                     for socket in &mut self.sockets {

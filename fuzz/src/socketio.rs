@@ -281,6 +281,7 @@ impl Run {
                     self.session.handle_directory(&message);
                 }
                 switchboard_signalling::core::Output::Probe { .. } => panic!("no name is contested"),
+                switchboard_signalling::core::Output::More { .. } => panic!("nothing waits for a name"),
                 switchboard_signalling::core::Output::Message { message, .. } => {
                     let mut json = Vec::new();
                     message.write_json(None, &mut json);
