@@ -26,7 +26,7 @@ test('STUN answers, does not, or it cannot be told', () => {
 
 test('a relay works, is out of reach, refuses, or gives an address and passes nothing', () => {
   const echoed = more => ({ ...gathered([]), connectMs: null, rttMs: null, ...more })
-  assert.equal(relayOutcome(echoed({ rttMs: 23.4, connectMs: 120 })).text, 'A message went through it and back in 23 ms; the connection took 120 ms.')
+  assert.equal(relayOutcome(echoed({ rttMs: 23.4, connectMs: 120 })).text, 'A message went to it and back in 23 ms; the connection took 120 ms. Both ends were relayed by it, so this does not show whether its relay ports are open to others.')
   assert.match(relayOutcome(echoed({ errors: ['x (701)'] })).text, /cannot be reached this way. The browser says: x \(701\)\./)
   assert.match(relayOutcome(echoed({ refused: true })).text, /refused the credentials/)
   assert.match(relayOutcome(echoed({ candidates: [candidate('relay')] })).text, /nothing came back/)
@@ -59,7 +59,7 @@ test('the sentence is one sentence, and fits what was found', () => {
     [{ relays: relays(['UDP', true], ['TCP', false], ['TLS', false]) }, 'ok', /only TCP and TLS to the relay do not work/],
     [{ stun: [false], relays: relays(['UDP', false], ['TCP', false], ['TLS', true]) }, 'warn', /block UDP, but the relay can be reached by TLS/],
     [{ stun: [false], relays: relays(['TLS', true]) }, 'warn', /block UDP/],
-    [{ stun: [true], relays: relays(['TLS', true]) }, 'ok', /directly or through the relay by TLS/],
+    [{ stun: [true], relays: relays(['TLS', true]) }, 'ok', /directly, or through the relay by TLS if its ports are open/],
     [{ relays: relays(['UDP', false]) }, 'warn', /the relay cannot be reached from here/],
     [{ relays: relays(['UDP', false, true]) }, 'bad', /refuses the credentials/],
     [{ stun: [false], relays: relays(['UDP', false]) }, 'bad', /Only people in your own network/],

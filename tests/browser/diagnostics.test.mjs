@@ -50,7 +50,7 @@ test('with a relay every path is shown to work, by a message through it', async 
   const text = await reportOf(page)
   for (const title of ['STUN', 'Relay over UDP', 'Relay over TCP', 'Relay over TLS']) assert.equal(await toneOf(page, title), 'ok', text)
   assert.match(await sentence(page), /^Everything works/)
-  assert.match(text, /Relay over TLS \(turns:127\.0\.x\.x:\d+\?transport=tcp\): A message went through it and back in/)
+  assert.match(text, /Relay over TLS \(turns:127\.0\.x\.x:\d+\?transport=tcp\): A message went to it and back in/)
   assert.match(await check(page, 'Relay over UDP').locator('.candidates').textContent(), /relay UDP 127\.0\.x\.x:\d+/)
   assert.match(await check(page, 'How your router maps ports').textContent(), /Cannot be told/)
   nothingUntoward(ann)

@@ -49,7 +49,7 @@ export function stunOutcome({ candidates, errors }, answers) {
 
 /** @param {Echoed} echoed @returns {Outcome} */
 export function relayOutcome({ candidates, errors, refused, connectMs, rttMs }) {
-  if (rttMs !== null) return { tone: 'ok', text: `A message went through it and back in ${milliseconds(rttMs)}; the connection took ${milliseconds(connectMs ?? 0)}.` }
+  if (rttMs !== null) return { tone: 'ok', text: `A message went to it and back in ${milliseconds(rttMs)}; the connection took ${milliseconds(connectMs ?? 0)}. Both ends were relayed by it, so this does not show whether its relay ports are open to others.` }
   const why = errors.length > 0 ? ` The browser says: ${errors.join('; ')}.` : ''
   if (candidates.length > 0) return { tone: 'bad', text: `It gave an address, but nothing came back through it.${why}` }
   if (refused) return { tone: 'bad', text: `It refused the credentials that the server gave out.${why}` }
@@ -110,12 +110,12 @@ function withRelay({ relays, stun }, working) {
   const failing = relays.filter(({ works }) => !works).map(({ way }) => way)
   if (working.includes('UDP')) {
     return failing.length === 0
-      ? { tone: 'ok', text: 'Everything works: you can connect directly where the networks allow it, and through the relay where they do not.' }
-      : { tone: 'ok', text: `You can connect to everybody, directly or through the relay; only ${failing.join(' and ')} to the relay ${failing.length === 1 ? 'does' : 'do'} not work from here.` }
+      ? { tone: 'ok', text: 'Everything works as far as it can be seen from here: you can connect directly where the networks allow it, and through the relay where they do not, if its ports are open to others.' }
+      : { tone: 'ok', text: `You can connect directly, or through the relay if its ports are open to others; only ${failing.join(' and ')} to the relay ${failing.length === 1 ? 'does' : 'do'} not work from here.` }
   }
   const ways = [...new Set(working)].join(' and ')
-  if (failing.includes('UDP') || stun.includes(false)) return { tone: 'warn', text: `Your network seems to block UDP, but the relay can be reached by ${ways}: you can connect to everybody, with some delay.` }
-  return { tone: 'ok', text: `You can connect to everybody, directly or through the relay by ${ways}.` }
+  if (failing.includes('UDP') || stun.includes(false)) return { tone: 'warn', text: `Your network seems to block UDP, but the relay can be reached by ${ways}: you can connect through it, with some delay, if its ports are open to others.` }
+  return { tone: 'ok', text: `You can connect directly, or through the relay by ${ways} if its ports are open to others.` }
 }
 
 /** @param {Findings} findings @returns {Outcome} */
