@@ -111,10 +111,10 @@ impl Play {
     fn new() -> Self {
         let mut config = unlimited();
         config.directory.star.per_connection = 2;
-        config.directory.waiting_for_name = WaitingLimits { messages: 6, bytes: 1000 };
-        config.directory.waiting_from_connection = WaitingLimits { messages: 8, bytes: 1000 };
-        config.directory.waiting_from_address = WaitingLimits { messages: 12, bytes: 1000 };
-        config.directory.waiting_in_all = WaitingLimits { messages: 15, bytes: 1000 };
+        config.directory.waiting_for_name = WaitingLimits { messages: 3, bytes: 1000 };
+        config.directory.waiting_from_connection = WaitingLimits { messages: 2, bytes: 1000 };
+        config.directory.waiting_from_address = WaitingLimits { messages: 4, bytes: 1000 };
+        config.directory.waiting_in_all = WaitingLimits { messages: 6, bytes: 1000 };
         config.directory.portion = WaitingLimits { messages: 2, bytes: 100 };
         let (arrived, forged, lost, under_way, refused, latest) = Default::default();
         let (world, clients) = (Names::new(config), Vec::new());
