@@ -177,7 +177,7 @@ test('a peer keeps its colour, and people in one room have different ones while 
 test('every module and style sheet of a page is named in its head, so that all are fetched at once', () => {
   const web = new URL('../../web/', import.meta.url)
   const files = fs.readdirSync(new URL('app/', web)).map(file => `app/${file}`)
-  const common = ['app/clipboard.js', 'app/dom.js', 'app/frame.css', 'app/tokens.css']
+  const common = ['app/clipboard.js', 'app/dom.js', 'app/frame.css', 'app/server-up.js', 'app/tokens.css']
   const ofTest = file => file.startsWith('app/diagnostics')
   const pages = { 'index.html': files.filter(file => !ofTest(file)), 'diagnostics.html': files.filter(file => ofTest(file) || common.includes(file)) }
   for (const [page, wanted] of Object.entries(pages)) {
