@@ -15,6 +15,7 @@ pub(crate) mod metrics;
 mod outbox;
 mod parcels;
 mod port;
+mod refusals;
 mod relays;
 mod service;
 mod stats;

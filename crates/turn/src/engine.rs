@@ -20,7 +20,7 @@ mod relay;
 mod timers;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ use rand::{Rng as _, SeedableRng as _};
 use crate::message::{Class, Message, Method};
 use crate::nonce::Nonces;
 use crate::shared::{Owner, Shared};
-use crate::stats::{Dropped, Stats};
+use crate::stats::{Dropped, Refused, Stats};
 use crate::{Budget, Client, Host, Now, Packet, RelayId, Verdict, WorkerId, channel_data};
 use allocation::{Slot, Table};
 use timers::Timers;
@@ -56,6 +56,10 @@ pub struct Engine {
     relayed: Map<SocketAddr, Slot>,
     timers: Timers,
     reply: Vec<u8>,
+    /// Why the last request was refused, if it was.
+    refused: Option<Refused>,
+    /// The peer that the request in hand may not have.
+    denied: Option<IpAddr>,
     stats: Stats,
 }
 
@@ -94,6 +98,8 @@ impl Engine {
             relayed,
             timers: Timers::default(),
             reply: Vec::with_capacity(256),
+            refused: None,
+            denied: None,
             stats: Stats::default(),
             shared,
         }
@@ -155,6 +161,12 @@ impl Engine {
         &self.reply
     }
 
+    /// Why the last call refused a request, when its verdict is an answer. The first answer to who has shown no password yet
+    /// is no refusal.
+    pub fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -189,6 +201,7 @@ impl Engine {
     }
 
     fn handle_request(&mut self, method: Method, request: &Request<'_>, host: &mut impl Host) -> Verdict {
+        (self.refused, self.denied) = (None, None);
         // A relayed address of this very server as a client: relays would nest without end.
         if request.slot.is_none() && matches!(self.shared.owner(request.client.remote), Some(Owner::Worker(..))) {
             return self.drop(Dropped::Hairpin);

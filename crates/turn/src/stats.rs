@@ -1,6 +1,6 @@
 //! What an engine counts. Plain numbers that the shell reads; no user, address or name ever labels one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::Via;
 use crate::message::Method;
@@ -124,6 +124,19 @@ impl AuthFailure {
             Self::StaleNonce => "stale_nonce",
         }
     }
+}
+
+/// A request that was refused, as its operator may be told: without the user's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// What was asked for.
+    pub method: Method,
+    /// The answer.
+    pub code: u16,
+    /// What was wrong with who asked, where that was it.
+    pub failure: Option<AuthFailure>,
+    /// The peer that the policy refuses, where that was it.
+    pub peer: Option<IpAddr>,
 }
 
 /// Packets and the bytes of their payloads.

@@ -3,7 +3,7 @@
 mod world;
 
 use switchboard_turn::message::{Integrity, Key, Message, Method, PasswordAlgorithm, Writer, known};
-use switchboard_turn::stats::AuthFailure;
+use switchboard_turn::stats::{AuthFailure, Refused};
 use switchboard_turn::{Client, Rate, Settings, Via};
 use world::{EPOCH, Event, Login, PASSWORD, USER, World, at, udp};
 
@@ -67,6 +67,33 @@ fn a_right_password_is_let_in_with_either_signature_and_either_key() {
         assert_eq!(login.permit(&mut world, &["93.184.216.34:1"]).code(), 0);
         assert_eq!(login.refresh(&mut world, 600).code(), 0);
     }
+}
+
+#[test]
+fn an_operator_can_be_told_why_somebody_is_refused_and_of_nobody_else() {
+    let mut world = World::new();
+    let login = world.log_in(udp(ANN));
+    assert_eq!(world.engine().refused(), None, "the first answer, and a password that is right");
+    let why = |failure| Some(Refused { method: Method::Allocate, code: 401, failure: Some(failure), peer: None });
+    for (name, password, failure) in [
+        (USER, "wrong", AuthFailure::Password),
+        ("nobody", "wrong", AuthFailure::UnknownUser),
+        ("1600000000:ann", "wrong", AuthFailure::Expired),
+    ] {
+        let id = world.id();
+        login.clone().named(name, password).ask_as(&mut world, id, Method::Allocate, transport);
+        assert_eq!(world.engine().refused(), why(failure), "{name}");
+    }
+    assert_eq!(login.allocate(&mut world, |_| {}).code(), 0);
+    assert_eq!(world.engine().refused(), None);
+    assert_eq!(login.permit(&mut world, &["93.184.216.34:1", "10.0.0.1:1"]).code(), 403);
+    let peer = Some(at("10.0.0.1:1").ip());
+    let refused = Refused { method: Method::CreatePermission, code: 403, failure: None, peer };
+    assert_eq!(world.engine().refused(), Some(refused));
+    assert_eq!(login.bind(&mut world, 0x4000, "10.0.0.1:1").code(), 403);
+    assert_eq!(world.engine().refused(), Some(Refused { method: Method::ChannelBind, ..refused }));
+    assert_eq!(login.refresh(&mut world, 0).code(), 0);
+    assert_eq!(world.engine().refused(), None);
 }
 
 #[test]

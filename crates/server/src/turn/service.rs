@@ -21,6 +21,7 @@ use super::bind::{self, Bound};
 use super::endpoints::Endpoints;
 use super::interfaces;
 use super::parcels::{self, Address, Inbox, Post};
+use super::refusals::Refusals;
 use super::relays::Relays;
 use super::stats::Board;
 use super::stream::Streams;
@@ -163,6 +164,7 @@ impl Turn {
     ) -> io::Result<()> {
         let limits = &config.limits;
         let seats = Arc::new(Seats::bounded(limits.connections, limits.connections_per_address));
+        let refusals = Arc::<Refusals>::default();
         let (mut polls, mut addresses): (Vec<(Poll, Inbox)>, Vec<Address>) = Default::default();
         for _ in 0..sockets.workers {
             let poll = Poll::new()?;
@@ -192,6 +194,7 @@ impl Turn {
                 post: Post::new(addresses.clone()),
                 inbox,
                 published: self.board.add(),
+                refusals: Arc::clone(&refusals),
                 stop: Arc::clone(&self.stop),
                 poll,
             })?;

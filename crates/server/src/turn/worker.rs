@@ -23,6 +23,7 @@ use super::counters::Counters;
 use super::endpoints::Endpoints;
 use super::outbox::Outbox;
 use super::parcels::{Inbox, Parcel, Post};
+use super::refusals::Refusals;
 use super::relays::Relays;
 use super::stats::Published;
 use super::stream::connection::End;
@@ -47,6 +48,7 @@ pub(super) struct Parts {
     pub(super) post: Post,
     pub(super) inbox: Inbox,
     pub(super) published: Arc<Mutex<Published>>,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -201,12 +203,14 @@ impl Worker {
 
     fn end_connection(&mut self, index: u32, end: End) {
         match end {
-            End::Closed | End::Broken => {}
-            End::Tls | End::NotStun | End::SlowHandshake | End::SlowGreeting | End::Idle | End::Unread => {
-                self.counters.connections_given_up += 1;
+            // The reading has told more than the end says.
+            End::Closed | End::Broken | End::Tls => tracing::trace!(index, %end, "a TURN connection ends"),
+            End::NotStun | End::SlowHandshake | End::SlowGreeting | End::Idle | End::Unread => {
+                let client = self.parts.streams.find(index).map(|found| found.client().remote.ip().to_canonical());
+                tracing::debug!(client = client.map(tracing::field::display), %end, "a TURN connection is given up");
             }
         }
-        tracing::trace!(index, %end, "a TURN connection ends");
+        self.counters.connections_given_up += u64::from(!matches!(end, End::Closed | End::Broken));
         if let Some(client) = self.parts.streams.close(index, &mut self.counters) {
             self.parts.engine.handle_disconnect(client, self.now, &mut self.parts.relays);
         }

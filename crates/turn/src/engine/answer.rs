@@ -5,7 +5,7 @@ use super::authenticate::Caller;
 use super::{Engine, Request};
 use crate::Verdict;
 use crate::message::{Class, Family, Integrity, Key, Message, PasswordAlgorithms, Writer, known};
-use crate::stats::Dropped;
+use crate::stats::{AuthFailure, Dropped, Refused};
 
 /// A refusal before a password was shown; it is not signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    fn code(self) -> u16 {
+    pub(super) fn code(self) -> u16 {
         match self {
             Self::Challenge(code) | Self::Plain(code) => code,
             Self::Failed => 401,
@@ -62,6 +62,9 @@ impl Engine {
         let unknown = request.message.unknown_required(&[]).next().is_some();
         let outcome = if unknown { Err(UNKNOWN) } else { serve(self, caller) };
         self.stats.count_answer(request.message.method(), outcome.err().unwrap_or(0));
+        if let Err(code) = outcome {
+            self.note_refusal(request, code, None);
+        }
         self.write_signed(request, outcome, integrity, &key);
         Verdict::Reply
     }
@@ -96,6 +99,9 @@ impl Engine {
         }
         let message = &request.message;
         self.stats.count_answer(message.method(), refusal.code());
+        if let Refusal::Plain(code) = refusal {
+            self.note_refusal(request, code, None);
+        }
         let nonce = self.nonces.issue(request.client.remote.ip(), request.now.unix);
         let mut writer = Writer::new(&mut self.reply, Class::Error, message.method(), message.transaction());
         let understood = if let Refusal::Unknown(understood) = refusal { understood } else { &[] };
@@ -109,6 +115,12 @@ impl Engine {
             writer.fingerprint();
         }
         Verdict::Reply
+    }
+
+    /// Keeps why a request is refused, for who asks after the answer.
+    pub(super) fn note_refusal(&mut self, request: &Request<'_>, code: u16, failure: Option<AuthFailure>) {
+        let method = request.message.method();
+        self.refused = Some(Refused { method, code, failure, peer: self.denied.take() });
     }
 
     /// Whether an answer may go out that no password was shown for. Only a datagram's source can be forged: connections and

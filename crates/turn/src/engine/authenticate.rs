@@ -101,7 +101,10 @@ impl Engine {
             Ok((account, key)) => Ok(Caller { account, name: name.bytes().into(), key, algorithm, integrity }),
             Err(failure) => {
                 self.stats.auth_failures[failure as usize] += 1;
-                Err(if failure == AuthFailure::StaleNonce { Refusal::Challenge(438) } else { Refusal::Failed })
+                let refusal =
+                    if failure == AuthFailure::StaleNonce { Refusal::Challenge(438) } else { Refusal::Failed };
+                self.note_refusal(request, refusal.code(), Some(failure));
+                Err(refusal)
             }
         }
     }

@@ -24,7 +24,7 @@ impl Engine {
             self.check_family(request, *ip)?;
             // Relays of this server are reached without a socket, whatever the policy says of their address.
             if !self.shared.is_relay_ip(*ip) && !self.shared.settings().policy.permits(*ip) {
-                return Err(403);
+                return Err(self.deny(*ip));
             }
         }
         let peers = request.slot.and_then(|slot| self.allocations.at_mut(slot)).map(|allocation| &mut allocation.peers);
@@ -42,13 +42,19 @@ impl Engine {
             return Err(400);
         }
         self.check_family(request, peer.ip())?;
-        let way = self.way(peer).ok_or(403_u16)?;
+        let way = self.way(peer).ok_or_else(|| self.deny(peer.ip()))?;
         let peers = request.slot.and_then(|slot| self.allocations.at_mut(slot)).map(|allocation| &mut allocation.peers);
         let bound = peers.ok_or(437_u16)?.bind(number, peer, way, request.now.instant);
         bound.map(|()| Granted::Done).map_err(|unbound| match unbound {
             Unbound::Conflict => 400,
             Unbound::Full => 508,
         })
+    }
+
+    /// 403, and which peer it is for.
+    fn deny(&mut self, peer: IpAddr) -> u16 {
+        self.denied = Some(peer);
+        403
     }
 
     /// How a peer is reached, if it may be: the policy says so of all but the relays of this server, which need no socket.

@@ -151,7 +151,7 @@ impl Connection {
         let buffer = &mut spare[HEADROOM..HEADROOM + MOST_READ];
         let (length, is_all) = match &mut self.tls {
             None => read_plain(&mut self.socket, buffer, self.is_ending)?,
-            Some(tls) => read_tls(&mut self.socket, tls, buffer)?,
+            Some(tls) => read_tls(&mut self.socket, tls, buffer, self.client)?,
         };
         if length > 0 {
             arena.keep(HEADROOM + length + TAILROOM);
@@ -241,7 +241,12 @@ fn read_plain(socket: &mut TcpStream, buffer: &mut [u8], is_ending: bool) -> Res
 }
 
 /// Reads records until the buffer is full or the socket is empty.
-fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8]) -> Result<(usize, bool), End> {
+fn read_tls(
+    socket: &mut TcpStream,
+    tls: &mut ServerConnection,
+    buffer: &mut [u8],
+    client: Client,
+) -> Result<(usize, bool), End> {
     let mut length = 0;
     loop {
         match tls.reader().read(&mut buffer[length..]) {
@@ -262,7 +267,9 @@ fn read_tls(socket: &mut TcpStream, tls: &mut ServerConnection, buffer: &mut [u8
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return Err(End::Broken),
         }
-        if tls.process_new_packets().is_err() {
+        if let Err(error) = tls.process_new_packets() {
+            let client = client.remote.ip().to_canonical();
+            tracing::debug!(%client, %error, handshake = tls.is_handshaking(), "TLS of a TURN client failed");
             // The alert tells the client what is wrong.
             let _ = tls.write_tls(socket);
             return Err(End::Tls);

@@ -46,7 +46,10 @@ impl Worker {
         let at = |inner: Range<usize>| base + inner.start..base + inner.end;
         match verdict {
             Verdict::Drop => return false,
-            Verdict::Reply => self.reply(origin),
+            Verdict::Reply => {
+                self.tell_refusal(origin);
+                self.reply(origin);
+            }
             Verdict::ReplyFrom { local, to } => self.reply_from(local, to),
             Verdict::ToPeer { relay, peer, payload, dont_fragment } => {
                 let flow = Flow { source: Source::Relay(relay), to: peer, whole: dont_fragment };
@@ -85,6 +88,13 @@ impl Worker {
                 self.outbox.push(flow, segment);
             }
             Via::Tcp(index) | Via::Tls(index) => self.push_frame(index, Kind::Datagram, Frame::InArena(packet)),
+        }
+    }
+
+    /// Tells the operator of a refusal. Only requests that are answered come here, never data.
+    fn tell_refusal(&self, origin: Origin) {
+        if let (Some(refused), Origin::Client { client, .. }) = (self.parts.engine.refused(), origin) {
+            self.parts.refusals.tell(client, refused, self.now.instant);
         }
     }
 

@@ -51,8 +51,20 @@ impl Worker {
 
     /// A fresh worker on the sockets of one that failed.
     fn renew(self) -> Self {
-        let Parts { poll, engine, packet_io, sys: _, endpoints, relays, streams, post, inbox, published, stop } =
-            self.parts;
+        let Parts {
+            poll,
+            engine,
+            packet_io,
+            sys: _,
+            endpoints,
+            relays,
+            streams,
+            post,
+            inbox,
+            published,
+            refusals,
+            stop,
+        } = self.parts;
         let now = now();
         let parts = Parts {
             engine: engine.renew(rand::rng().random(), now.instant),
@@ -65,6 +77,7 @@ impl Worker {
             packet_io,
             inbox,
             published,
+            refusals,
             stop,
         };
         let listeners = (0..).zip(&parts.endpoints.listeners).map(|(index, _)| Token::Udp(index));
