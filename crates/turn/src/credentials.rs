@@ -233,17 +233,20 @@ fn password_of(secret: &Secret, username: &str) -> Zeroizing<String> {
     password
 }
 
-/// The account that a prepared name of the form `EXPIRY:user` stands for.
+/// The account that a prepared name stands for: `EXPIRY:user`, `EXPIRY` with nobody's name, or `user:EXPIRY`, all of which
+/// coturn takes. What names nobody is a user of its own to the quotas.
 fn timed_account(name: &str, now_unix: Duration) -> Result<Account, Refusal> {
-    let (expires, user) = name.split_once(':').ok_or(Refusal::Unknown)?;
-    // Parsing alone would let `+1` pass.
-    let is_number = expires.bytes().all(|byte| byte.is_ascii_digit());
-    let expires = expires.parse().ok().filter(|_| is_number && !user.is_empty()).map(Duration::from_secs);
-    match expires {
-        Some(expires) if now_unix < expires => Ok(Account { user: user.into(), expires: Some(expires) }),
-        Some(_) => Err(Refusal::Expired),
-        None => Err(Refusal::Unknown),
-    }
+    let (first, second) = name.split_once(':').unwrap_or((name, ""));
+    let (expires, user) = if seconds(first).is_some() { (first, second) } else { (second, first) };
+    let expires = seconds(expires).ok_or(Refusal::Unknown)?;
+    let user = if user.is_empty() { name } else { user };
+    if now_unix < expires { Ok(Account { user: user.into(), expires: Some(expires) }) } else { Err(Refusal::Expired) }
+}
+
+/// Digits alone; parsing alone would let `+1` pass.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).map(Duration::from_secs)
 }
 
 impl Drop for Keys {
@@ -333,15 +336,43 @@ mod tests {
     }
 
     #[test]
+    fn names_are_taken_in_each_form_that_coturn_takes() {
+        let credentials = credentials();
+        let key_of = |name: &str| {
+            let password = password_of(&secret("a secret of some 30 characters"), name);
+            Keys::new(name, credentials.realm(), &password)
+        };
+        for (name, user) in [
+            ("1010:ann", "ann"),
+            // Prosody's name where it is given no user.
+            ("1010", "1010"),
+            ("1010:", "1010:"),
+            ("ann:1010", "ann"),
+            (":1010", ":1010"),
+            // The first number is the time.
+            ("1010:2020", "2020"),
+            ("1010:ann:7", "ann:7"),
+        ] {
+            let lookup = credentials.lookup(name, NOW);
+            let account = Account { user: user.into(), expires: Some(Duration::from_secs(1_010)) };
+            assert_eq!(lookup.account, Ok(account), "{name}");
+            assert!(lookup.keys.contains(&key_of(name)), "{name}");
+            let late = credentials.lookup(name, Duration::from_secs(1_010));
+            assert_eq!(late.account, Err(Refusal::Expired), "{name}");
+        }
+    }
+
+    #[test]
     fn names_of_no_form_are_unknown() {
         let credentials = credentials();
         let long = "9".repeat(USERNAME_BYTES + 1);
-        for name in ["", ":", "1010:", ":ann", "bob", "ann:1010", "+1010:ann", "-1:ann", "1010 :ann", "1010:a\0", &long]
+        for name in ["", ":", ":ann", "bob", "ann:", "+1010:ann", "-1:ann", "1010 :ann", "ann:+1010", "1010:a\0", &long]
         {
             assert_eq!(credentials.lookup(name, NOW).account, Err(Refusal::Unknown), "{name:?}");
         }
         let far = format!("{}1:ann", u64::MAX);
         assert_eq!(credentials.lookup(&far, NOW).account, Err(Refusal::Unknown));
+        assert_eq!(credentials.lookup(&format!("ann:{}1", u64::MAX), NOW).account, Err(Refusal::Unknown));
         assert!(credentials.lookup(&format!("{}:ann", u64::MAX), NOW).account.is_ok());
     }
 
