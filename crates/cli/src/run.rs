@@ -50,6 +50,9 @@ struct Serving {
     secret: Option<Secret>,
 }
 
+/// The exit code of a server whose terminal was closed: 128 and the number of SIGHUP, as shells have it.
+const HANGUP: i32 = 129;
+
 /// The settings that SIGHUP applies.
 const APPLIED: [&str; 5] =
     ["log.filter", "turn.secret", "turn.secret_file", "turn.previous_secret", "turn.previous_secret_file"];
@@ -60,11 +63,17 @@ impl Serving {
         let mut signals = Signals::new().context("cannot receive signals")?;
         let server = start::spawn(&self.settings).await?;
         self.announce(&server);
-        while let Signal::Reload = signals.next().await {
-            self.reload(&server);
-        }
+        let last = loop {
+            match signals.next().await {
+                Signal::Reload => self.reload(&server),
+                last @ (Signal::Stop { .. } | Signal::Hangup) => break last,
+            }
+        };
         self.stop(server, signals).await;
-        Ok(())
+        match last {
+            Signal::Hangup => process::exit(HANGUP),
+            Signal::Stop { .. } | Signal::Reload => Ok(()),
+        }
     }
 
     /// Lets clients take their leave, unless it is asked for a second time.
@@ -77,6 +86,7 @@ impl Serving {
                 () = &mut joined => return info!("stopped"),
                 signal = signals.next() => match signal {
                     Signal::Reload => warn!("the server is stopping and reads no configuration"),
+                    Signal::Hangup => {}
                     Signal::Stop { code } => {
                         warn!("stopped before every client had left");
                         process::exit(code);

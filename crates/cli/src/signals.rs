@@ -8,13 +8,16 @@ pub(crate) enum Signal {
         /// The exit code of who is stopped at once, 128 and the signal's number as shells have it.
         code: i32,
     },
+    /// The terminal is gone. Stop in good order; several of these come at once, from the system and from the shell, and the
+    /// later ones mean nothing.
+    Hangup,
     /// Read the configuration again.
     Reload,
 }
 
 #[cfg(unix)]
 mod system {
-    use std::io;
+    use std::io::{self, IsTerminal as _};
 
     use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
@@ -25,6 +28,8 @@ mod system {
         interrupt: Stream,
         terminate: Stream,
         hangup: Stream,
+        /// Whether SIGHUP is a terminal's, which says with it that it closes, and not an operator's.
+        on_terminal: bool,
     }
 
     impl Signals {
@@ -37,6 +42,8 @@ mod system {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
                 hangup: signal(SignalKind::hangup())?,
+                // Asked now, for a terminal that is gone is none any more. Under `nohup` neither is one.
+                on_terminal: io::stdin().is_terminal() || io::stdout().is_terminal(),
             })
         }
 
@@ -45,7 +52,7 @@ mod system {
             tokio::select! {
                 _ = self.interrupt.recv() => Signal::Stop { code: 130 },
                 _ = self.terminate.recv() => Signal::Stop { code: 143 },
-                _ = self.hangup.recv() => Signal::Reload,
+                _ = self.hangup.recv() => if self.on_terminal { Signal::Hangup } else { Signal::Reload },
             }
         }
     }

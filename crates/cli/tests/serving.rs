@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use common::{Serving, run, text};
+use common::{Client, Serving, run, text};
 use rustix::process::Signal;
 use switchboard_turn::Credentials;
 
@@ -20,38 +20,6 @@ fn get(address: &str, path: &str) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("read");
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// A client of the rooms protocol that has said hello.
-struct Client(TcpStream);
-
-impl Client {
-    fn connect(address: &str) -> Self {
-        let mut client = Self(TcpStream::connect(address).expect("connects"));
-        write!(
-            client.0,
-            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        .expect("sent");
-        client.until("\r\n\r\n");
-        let hello = br#"{"type":"hello","v":1}"#;
-        // RFC 6455 §5.2: a final text frame, masked with zeroes, which change nothing.
-        client.0.write_all(&[0x81, 0x80 | hello.len() as u8, 0, 0, 0, 0]).expect("sent");
-        client.0.write_all(hello).expect("sent");
-        client.until("\"welcome\"");
-        client
-    }
-
-    /// Reads until `words` have come.
-    fn until(&mut self, words: &str) {
-        let mut seen = Vec::new();
-        while !String::from_utf8_lossy(&seen).contains(words) {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap_or_else(|error| panic!("{words} never came: {error}"));
-            seen.push(byte[0]);
-        }
-    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -30,6 +32,39 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
+/// A client of the rooms protocol that has said hello.
+pub struct Client(TcpStream);
+
+impl Client {
+    /// Connects and says hello.
+    pub fn connect(address: &str) -> Self {
+        let mut client = Self(TcpStream::connect(address).expect("connects"));
+        write!(
+            client.0,
+            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        .expect("sent");
+        client.until("\r\n\r\n");
+        let hello = br#"{"type":"hello","v":1}"#;
+        // RFC 6455 §5.2: a final text frame, masked with zeroes, which change nothing.
+        client.0.write_all(&[0x81, 0x80 | hello.len() as u8, 0, 0, 0, 0]).expect("sent");
+        client.0.write_all(hello).expect("sent");
+        client.until("\"welcome\"");
+        client
+    }
+
+    /// Reads until `words` have come.
+    pub fn until(&mut self, words: &str) {
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(words) {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap_or_else(|error| panic!("{words} never came: {error}"));
+            seen.push(byte[0]);
+        }
+    }
+}
+
 /// A server that runs. Dropping it kills it.
 pub struct Serving {
     child: Child,
@@ -48,6 +83,18 @@ impl Serving {
     pub fn start_beside(arguments: &[&str]) -> Self {
         let mut command = switchboard();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts the same in a session of its own, whose terminal is `terminal`.
+    pub fn start_on(terminal: OwnedFd, arguments: &[&str]) -> Self {
+        let mut command = Command::new("setsid");
+        command.env_clear().args(["--ctty", env!("CARGO_BIN_EXE_switchboard"), "serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--turn-listen", "127.0.0.1:0"]).args(arguments).stdin(terminal);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
