@@ -6,7 +6,7 @@ use std::process;
 
 use anyhow::Context as _;
 use switchboard_server::Server;
-use switchboard_server::config::Secret;
+use switchboard_server::config::{Secret, TlsFiles};
 use tokio::runtime::{Builder, Runtime};
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
@@ -56,6 +56,9 @@ const HANGUP: i32 = 129;
 /// The settings that SIGHUP applies.
 const APPLIED: [&str; 5] =
     ["log.filter", "turn.secret", "turn.secret_file", "turn.previous_secret", "turn.previous_secret_file"];
+
+/// And these, where there is TLS already.
+const CERTIFICATE: [&str; 2] = ["turn.certificate", "turn.private_key"];
 
 impl Serving {
     async fn run(mut self) -> anyhow::Result<()> {
@@ -128,7 +131,7 @@ impl Serving {
         }
     }
 
-    /// Reads the configuration again, applies the log filter and the secret of TURN, and names what else changed. A
+    /// Reads the configuration again, applies the log filter, the secret of TURN and its certificate, and names what else changed. A
     /// configuration that cannot be used changes nothing.
     fn reload(&mut self, server: &Server) {
         let loaded = Settings::load(&self.sources).and_then(|new| Ok((new.meaning()?, new)));
@@ -138,9 +141,11 @@ impl Serving {
         };
         self.filter.set(&new.raw.log.filter);
         self.take_secret(config.turn.secret, server);
+        let applied = if take_certificate(config.turn.tls.as_ref(), server) { &CERTIFICATE[..] } else { &[] };
         let changed = KEYS.iter().filter(|key| {
             let show = |settings: &Settings| (key.show)(&settings.raw, Secrets::Show);
-            !APPLIED.contains(&key.path().as_str()) && show(&self.settings) != show(&new)
+            let path = key.path();
+            !APPLIED.contains(&path.as_str()) && !applied.contains(&path.as_str()) && show(&self.settings) != show(&new)
         });
         let changed: Vec<String> = changed.map(|key| key.path()).collect();
         if !changed.is_empty() {
@@ -162,6 +167,22 @@ impl Serving {
             }
             None if self.secret.is_some() => warn!("a random secret in place of turn.secret needs a restart"),
             Some(_) | None => {}
+        }
+    }
+}
+
+/// Reads the certificate of TURN again, which may be a renewed one in the same file; returns whether there is one in use.
+fn take_certificate(files: Option<&TlsFiles>, server: &Server) -> bool {
+    let Some(files) = files else { return false };
+    match server.reload_turn_certificate(files) {
+        Ok(true) => {
+            info!("read the certificate of TURN again, for connections that come from now on");
+            true
+        }
+        Ok(false) => false,
+        Err(error) => {
+            error!(%error, "the certificate of TURN cannot be used; the last one stays in use");
+            true
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::Config;
 use crate::assets::PackedFiles;
-use crate::config::AdminListen;
+use crate::config::{AdminListen, TlsFiles};
 use crate::doors::ice::Gate;
 use crate::doors::peerjs::PeerJs;
 use crate::doors::reach::Reach;
@@ -29,7 +29,7 @@ use crate::mounts::PathTaken;
 use crate::origins::OriginPolicy;
 use crate::routes;
 use crate::seats::Seats;
-use crate::turn::{Turn, TurnAddrs, TurnError};
+use crate::turn::{Certificate, TlsError, Turn, TurnAddrs, TurnError};
 
 /// When clients are told to come back after a shutdown, at the earliest: most restarts take less.
 pub(crate) const COME_BACK: Duration = Duration::from_secs(1);
@@ -182,6 +182,7 @@ pub struct Server {
     local: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     turn: TurnAddrs,
+    certificate: Option<Arc<Certificate>>,
     shared: Arc<Shared>,
     main: AbortOnDropHandle<()>,
 }
@@ -200,6 +201,7 @@ impl Server {
         let (admin_socket, admin) = bind_admin(config.admin_listen)?.unzip();
         let turn = Turn::spawn(&config.turn)?;
         let turn_addrs = turn.as_ref().map(|turn| turn.addrs().clone()).unwrap_or_default();
+        let certificate = turn.as_ref().and_then(Turn::certificate).cloned();
         let shared = Shared::new(config, turn.as_ref(), Hooks::default())?;
         let seats = Arc::new(Seats::new(&shared.config.limits));
         let public = routes::public(&shared);
@@ -211,7 +213,7 @@ impl Server {
             admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None)),
         );
         let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, turn, Arc::clone(&shared))));
-        Ok(Self { local, admin, turn: turn_addrs, shared, main })
+        Ok(Self { local, admin, turn: turn_addrs, certificate, shared, main })
     }
 
     /// The addresses that people connect to, ports resolved.
@@ -240,6 +242,15 @@ impl Server {
     /// Signs TURN credentials with another secret. What the last one signed is good until it expires; nobody is disturbed.
     pub fn rotate_turn_secret(&self, secret: Secret) {
         self.shared.ice.rotate(secret);
+    }
+
+    /// Reads certificate and key of TURN over TLS again, for connections that come from now on. Returns whether there is TLS at
+    /// all; it can neither begin nor end without a restart.
+    ///
+    /// # Errors
+    /// Says which file is at fault; what was read before stays in use.
+    pub fn reload_turn_certificate(&self, files: &TlsFiles) -> Result<bool, TlsError> {
+        self.certificate.as_ref().map(|certificate| certificate.reload(files)).transpose().map(|done| done.is_some())
     }
 
     /// Tells clients goodbye and admits nobody any more; [`Self::join`] returns when they are gone or

@@ -30,4 +30,5 @@ pub use interfaces::interface_addresses;
 pub(crate) use service::Turn;
 pub use service::TurnError;
 pub(crate) use stats::Board;
+pub(crate) use tls::Certificate;
 pub use tls::TlsError;

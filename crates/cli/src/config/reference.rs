@@ -137,8 +137,8 @@ Durations are written `\"500ms\"`, `\"30s\"`, `\"1m30s\"`; sizes in bytes or as 
 
 The same limit in the environment is `SWITCHBOARD_LIMITS__ROOM_MEMBERS=16`, as a flag `--set limits.room_members=16`.
 
-On SIGHUP the server reads all of this again and applies `log.filter` and the secret of TURN; it names the other settings
-that changed, which need a restart. Where standard input or output is a terminal, SIGHUP says that it was closed: the server
+On SIGHUP the server reads all of this again and applies `log.filter` and TURN's secret, certificate and key, which may be new
+in the same files; it names the other settings that changed, which need a restart. Where standard input or output is a terminal, SIGHUP says that it was closed: the server
 stops as after SIGTERM, with exit code 129.
 "
     )

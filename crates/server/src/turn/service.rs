@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Poll, Waker};
 use rand::Rng as _;
-use rustls::ServerConfig;
 use switchboard_turn::nat::{NatDetection, NatDetectionError};
 use switchboard_turn::{
     Credentials, CredentialsError, Engine, NeverAllowed, PeerPolicy, QuotaLimits, RelayAddress, Secret, Settings,
@@ -26,7 +25,7 @@ use super::relays::Relays;
 use super::stats::Board;
 use super::stream::Streams;
 use super::sys::Sys;
-use super::tls::{self, TlsError};
+use super::tls::{Certificate, TlsError};
 use super::token::Token;
 use super::worker::{Parts, Worker};
 use crate::config::{DEFAULT_TURN_TLS_PORT, TurnConfig, TurnListen};
@@ -84,6 +83,8 @@ pub enum TurnError {
 pub(crate) struct Turn {
     addrs: TurnAddrs,
     credentials: Arc<Credentials>,
+    /// That of the listeners for TLS, if there are any.
+    certificate: Option<Arc<Certificate>>,
     board: Board,
     stop: Arc<AtomicBool>,
     wakers: Vec<Arc<Waker>>,
@@ -97,7 +98,7 @@ impl Turn {
     /// Says what cannot be had, and what to do.
     pub(crate) fn spawn(config: &TurnConfig) -> Result<Option<Self>, SpawnError> {
         let workers = worker_count(config);
-        let tls = config.tls.as_ref().map(tls::load).transpose().map_err(TurnError::from)?;
+        let tls = config.tls.as_ref().map(Certificate::load).transpose().map_err(TurnError::from)?.map(Arc::new);
         let Some(mut sockets) = Sockets::bind(config, workers, tls.is_some())? else { return Ok(None) };
         let addrs = sockets.addrs();
         let relay_addresses = relay_addresses(config)?;
@@ -107,6 +108,7 @@ impl Turn {
         let mut turn = Self {
             addrs,
             credentials,
+            certificate: tls.clone(),
             board: Board::default(),
             stop: Arc::default(),
             wakers: Vec::new(),
@@ -124,6 +126,11 @@ impl Turn {
     /// What signs names.
     pub(crate) fn credentials(&self) -> &Arc<Credentials> {
         &self.credentials
+    }
+
+    /// What TLS begins with, to be read again.
+    pub(crate) fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
     }
 
     /// What the workers count.
@@ -160,7 +167,7 @@ impl Turn {
         config: &TurnConfig,
         shared: &Arc<Shared>,
         sockets: Sockets,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<Certificate>>,
     ) -> io::Result<()> {
         let limits = &config.limits;
         let seats = Arc::new(Seats::bounded(limits.connections, limits.connections_per_address));

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConnection;
 use switchboard_signalling::core::ClientAddr;
 use switchboard_turn::{Client, Via};
 
 use super::counters::Counters;
+use super::tls::Certificate;
 use super::token::Token;
 use crate::config::TurnLimits;
 use crate::seats::Seats;
@@ -68,7 +69,7 @@ pub(super) struct Streams {
     limits: TurnLimits,
     /// What may wait for one client.
     pub(super) bounds: Bounds,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Certificate>>,
     seats: Arc<Seats>,
     listeners: Vec<Listener>,
     connections: Vec<Option<Connection>>,
@@ -87,7 +88,7 @@ impl Streams {
     pub(super) fn new(
         registry: Registry,
         limits: TurnLimits,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<Certificate>>,
         seats: Arc<Seats>,
     ) -> Self {
         Self {
@@ -174,7 +175,7 @@ impl Streams {
             counters.connections_refused += 1;
             return;
         };
-        let tls = match self.tls.as_ref().filter(|_| is_tls).map(|config| ServerConnection::new(Arc::clone(config))) {
+        let tls = match self.tls.as_ref().filter(|_| is_tls).map(|tls| ServerConnection::new(tls.current())) {
             None => None,
             Some(Ok(mut tls)) => {
                 tls.set_buffer_limit(Some(TLS_BUFFER));

@@ -1,7 +1,7 @@
 //! The certificate for TURN over TLS.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -62,11 +62,40 @@ impl TlsFiles {
     }
 }
 
+/// What new TLS connections begin with; shared by all workers.
+#[derive(Debug)]
+pub(crate) struct Certificate(RwLock<Arc<ServerConfig>>);
+
+impl Certificate {
+    /// Reads certificate and key.
+    ///
+    /// # Errors
+    /// Says which file is at fault, and why.
+    pub(super) fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        load(files).map(|config| Self(RwLock::new(config)))
+    }
+
+    /// Reads them again; connections that stand keep what they began with. A pair that cannot be used changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn reload(&self, files: &TlsFiles) -> Result<(), TlsError> {
+        let config = load(files)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    /// What a connection begins with now.
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Reads certificate and key.
 ///
 /// # Errors
 /// Says which file is at fault, and why.
-pub(super) fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     let TlsFiles { certificate, private_key } = files;
     let chain = certificates(certificate)?;
     let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| match error {
@@ -133,6 +162,10 @@ mod tests {
         assert!(matches!(error(&certificate, &certificate), TlsError::NoKey { .. }));
         assert!(matches!(error(&certificate, &other.signing_key.serialize_pem()), TlsError::Unusable { .. }));
         assert!(matches!(error("-----BEGIN CERTIFICATE-----\n", &key), TlsError::NotPem { .. }));
+        let certificate_in_use = Certificate::load(&files(&directory, &certificate, &key)).expect("a pair");
+        let before = certificate_in_use.current();
+        assert!(certificate_in_use.reload(&files(&directory, &certificate, "")).is_err());
+        assert!(Arc::ptr_eq(&before, &certificate_in_use.current()), "a bad pair changes nothing");
         let missing =
             TlsFiles { certificate: directory.path().join("none"), private_key: directory.path().join("none") };
         let error = load(&missing).expect_err("no file");
