@@ -70,7 +70,8 @@ impl Listener {
         Self { socket, router, shared, seats }
     }
 
-    /// Accepts until the drain, then until all connections are over; dropping the future drops the connections.
+    /// Accepts until the drain, then until all connections are over; the operator's listener goes on, for how the drain is
+    /// getting on is asked there. Dropping the future drops the connections.
     pub(crate) async fn run(self, mut stage: watch::Receiver<Stage>) {
         let (mut connections, mut refusals) = (JoinSet::new(), JoinSet::new());
         let mut last_logged = None;
@@ -89,7 +90,7 @@ impl Listener {
                     }
                 }
                 Some(_) = refusals.join_next() => {}
-                () = Stage::serving_ends(&mut stage), if connections.is_empty() => return,
+                () = Stage::serving_ends(&mut stage), if connections.is_empty() && self.seats.is_some() => return,
             }
         }
     }

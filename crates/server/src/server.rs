@@ -205,14 +205,13 @@ impl Server {
         let shared = Shared::new(config, turn.as_ref(), Hooks::default())?;
         let seats = Arc::new(Seats::new(&shared.config.limits));
         let public = routes::public(&shared);
-        let mut listeners: Vec<Listener> = sockets
+        let listeners: Vec<Listener> = sockets
             .into_iter()
             .map(|socket| Listener::new(socket, public.clone(), Arc::clone(&shared), Some(Arc::clone(&seats))))
             .collect();
-        listeners.extend(
-            admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None)),
-        );
-        let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, turn, Arc::clone(&shared))));
+        let operators =
+            admin_socket.map(|socket| Listener::new(socket, routes::admin(&shared), Arc::clone(&shared), None));
+        let main = AbortOnDropHandle::new(tokio::spawn(run(listeners, operators, turn, Arc::clone(&shared))));
         Ok(Self { local, admin, turn: turn_addrs, certificate, shared, main })
     }
 
@@ -275,10 +274,13 @@ impl Server {
 }
 
 /// Serves until told to stop, then until clients are gone or the time is up. What is still there is aborted. Relays go on until
-/// then, but do not hold up the end: nothing tells when a call is over.
-async fn run(listeners: Vec<Listener>, turn: Option<Turn>, shared: Arc<Shared>) {
+/// then, but do not hold up the end: nothing tells when a call is over. Nor does the operator, who is answered until all is over.
+async fn run(listeners: Vec<Listener>, operators: Option<Listener>, turn: Option<Turn>, shared: Arc<Shared>) {
     let mut stage = shared.stage.subscribe();
-    let mut serving = JoinSet::new();
+    let (mut serving, mut watching) = (JoinSet::new(), JoinSet::new());
+    if let Some(listener) = operators {
+        watching.spawn(listener.run(stage.clone()));
+    }
     for listener in listeners {
         serving.spawn(listener.run(stage.clone()));
     }
@@ -298,6 +300,7 @@ async fn run(listeners: Vec<Listener>, turn: Option<Turn>, shared: Arc<Shared>) 
     if let Some(turn) = turn {
         turn.join().await;
     }
+    watching.shutdown().await;
 }
 
 fn bind_all(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), SpawnError> {

@@ -124,6 +124,29 @@ async fn a_draining_server_is_not_ready() {
 }
 
 #[tokio::test]
+async fn the_operator_is_answered_until_the_drain_is_over() {
+    let server = TestServer::with(|config| config.drain_timeout = std::time::Duration::from_secs(3600)).await;
+    let admin = server.admin_address();
+    let mut scraper = RawConnection::open(admin).await;
+    assert_eq!(scraper.request("GET", "/readyz", &[], "").await.status, 200);
+    let mut client = RoomsClient::hello(server.address()).await;
+    server.server().shutdown();
+    assert_eq!(client.expect("goodbye").await["code"], "shutting-down");
+    scraper.read_to_end().await;
+    // Again and again: the first answer could still come from before the drain.
+    for _ in 0..3 {
+        assert_eq!(get(admin, "/readyz").await.status, 503);
+        assert_eq!(get(admin, "/healthz").await.status, 200);
+        let metrics = get(admin, "/metrics").await;
+        assert!(metrics.status == 200 && metrics.body.contains("switchboard_"), "{metrics:?}");
+    }
+    client.end().await;
+    drop(client);
+    server.stop().await;
+    assert!(tokio::net::TcpStream::connect(admin).await.is_err());
+}
+
+#[tokio::test]
 async fn an_address_that_cannot_be_had_is_named() {
     let server = TestServer::spawn().await;
     let taken = server.address();
