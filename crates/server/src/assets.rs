@@ -19,7 +19,8 @@ use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::http::sentence;
@@ -36,12 +37,13 @@ use crate::server::Shared;
 #[exclude = "*/node_modules/*"]
 struct Web;
 
-/// What a page may do: load and run what this server serves, connect to WebSockets and, by WebRTC, to peers. No inline
-/// script or style, no frame, no form, no plug-in.
-const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
-     manifest-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
+/// What a page may do: load and run what this server serves, connect to this server and, by WebRTC, to peers. No inline
+/// script or style, no frame, no form, no plug-in. What it may connect to comes last, and is completed by [`content_policy`].
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+    font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'";
+
+/// Longest host that a policy names, and its port (RFC 1035 §2.3.4).
+const HOST_BYTES: usize = 255 + 6;
 
 /// Powers that no page of ours asks for.
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
@@ -81,8 +83,11 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
         _ if path.is_empty() || path.ends_with('/') => format!("{path}index.html"),
         _ => path.to_owned(),
     };
-    let (Some(file), Some(kind)) = (Web::get(&path), content_type(&path)) else { return missing() };
+    let (Some(file), Some(kind)) = (Web::get(&path), content_type(&path)) else { return missing(&shared, &request) };
     let mut response = answer(&shared, &path, file, kind, request.headers()).await;
+    if is_page(kind) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, content_policy(&shared, &request));
+    }
     if is_module(&path) {
         share(&shared, &request, response.headers_mut());
     }
@@ -233,23 +238,51 @@ fn share(shared: &Shared, asked: &Request, headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a browser shows this by itself, so that its scripts would run.
+fn is_page(kind: &str) -> bool {
+    kind.starts_with("text/html") || kind == "image/svg+xml"
+}
+
+/// The policy for a page under the names by which people come. `'self'` is to cover WebSockets (CSP 3 §6.7.2.8), but browsers
+/// that do not know that are in use, so the hosts are named too.
+fn content_policy(shared: &Shared, asked: &Request) -> HeaderValue {
+    let public = shared.config.public_url.as_ref().and_then(|url| url.parse::<Uri>().ok());
+    let public = public.as_ref().and_then(Uri::authority).map(Authority::as_str);
+    let mut hosts: Vec<&str> =
+        public.into_iter().chain(shared.origins.hosts(asked.headers(), asked.extensions())).collect();
+    hosts.retain(|host| is_plain(host));
+    hosts.dedup();
+    let named: String = hosts.iter().map(|host| format!(" ws://{host} wss://{host}")).collect();
+    // Plain hosts are valid in a header.
+    HeaderValue::try_from(format!("{CONTENT_POLICY}{named}")).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// Whether this is a name or an IPv4 address, perhaps with a port: what can stand in a policy and be nothing else there. IPv6
+/// addresses cannot (CSP 3 §2.3.1).
+fn is_plain(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let is_port = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    host.len() <= HOST_BYTES && !name.is_empty() && name.bytes().all(is_name) && is_port
+}
+
 fn secure(headers: &mut HeaderMap, kind: &str) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    if kind.starts_with("text/html") || kind == "image/svg+xml" {
-        headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    if is_page(kind) {
         headers.insert(PERMISSIONS_POLICY, PERMISSIONS);
         headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
     }
 }
 
-fn missing() -> Response {
+fn missing(shared: &Shared, asked: &Request) -> Response {
     let mut response = Response::new(Body::from(MISSING));
     *response.status_mut() = StatusCode::NOT_FOUND;
     let kind = "text/html; charset=utf-8";
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     secure(response.headers_mut(), kind);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, content_policy(shared, asked));
     response
 }
 
@@ -267,6 +300,32 @@ mod tests {
         assert_eq!(encoding("gzip, br;q=0"), Encoding::Gzip);
         assert_eq!(encoding("deflate"), Encoding::Identity);
         assert_eq!(best_encoding(&HeaderMap::new()), Encoding::Identity);
+    }
+
+    #[test]
+    fn a_policy_names_what_can_be_nothing_but_a_host() {
+        for plain in ["example.org", "EXAMPLE.org:8443", "192.168.1.7:3000", "localhost", "a-b.c"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        let long = "a".repeat(HOST_BYTES + 1);
+        for other in [
+            "",
+            "*",
+            "*.org",
+            "a b",
+            "a;script-src *",
+            "a,b",
+            "a/b",
+            "[::1]:3000",
+            "a:",
+            "a:1:2",
+            "a:x",
+            ":1",
+            "'self'",
+            &long,
+        ] {
+            assert!(!is_plain(other), "{other:?}");
+        }
     }
 
     #[test]

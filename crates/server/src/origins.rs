@@ -64,14 +64,14 @@ impl OriginPolicy {
             return true;
         }
         let Some(origin) = origin.to_str().ok().and_then(origin_of) else { return false };
-        self.listed.contains(&origin) || self.hosts(headers, peer(extensions)).any(|host| is_at(&origin, host))
+        self.listed.contains(&origin) || self.hosts(headers, extensions).any(|host| is_at(&origin, host))
     }
 
     /// Tells the operator that a page was refused, and by which settings it would not have been.
     pub(crate) fn tell_refusal(&self, headers: &HeaderMap, extensions: &Extensions) {
         let (peer, settings) = (peer(extensions), self.setting);
         let origin = headers.get(ORIGIN).map_or("", logged);
-        let host = self.hosts(headers, peer).next().map_or("", |host| cut(host));
+        let host = self.hosts(headers, extensions).next().map_or("", |host| cut(host));
         let client = peer.map(|peer| client_addr(peer, headers, &self.trusted_proxies).ip());
         tracing::debug!(
             client = client.map(tracing::field::display),
@@ -93,8 +93,8 @@ impl OriginPolicy {
     }
 
     /// By which hosts the server was asked for, the most outward first.
-    fn hosts<'h>(&self, headers: &'h HeaderMap, peer: Option<IpAddr>) -> impl Iterator<Item = &'h str> {
-        let forwarded = peer.and_then(|peer| forwarded_host(peer, headers, &self.trusted_proxies));
+    pub(crate) fn hosts<'h>(&self, headers: &'h HeaderMap, extensions: &Extensions) -> impl Iterator<Item = &'h str> {
+        let forwarded = peer(extensions).and_then(|peer| forwarded_host(peer, headers, &self.trusted_proxies));
         let own = headers.get(HOST).and_then(|host| host.to_str().ok());
         forwarded.into_iter().chain(own)
     }

@@ -25,6 +25,29 @@ async fn the_page_may_do_nothing_that_it_does_not_need() {
 }
 
 #[tokio::test]
+async fn the_page_may_connect_to_the_server_alone_under_the_names_by_which_people_come() {
+    let server = TestServer::with(|config| config.public_url = Some("https://front.example".into())).await;
+    let policy = async |path: &str, headers: &[(&str, &str)], host: &str| {
+        let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
+        head.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        let mut socket = RawConnection::open(server.address()).await;
+        socket.write(format!("{head}\r\n")).await;
+        let policy = socket.reply().await.header("content-security-policy").expect("a policy").to_owned();
+        policy.split_once("connect-src ").expect("a rule").1.to_owned()
+    };
+    let front = "'self' ws://front.example wss://front.example";
+    let (page, none) = ("/", "/nothing-here");
+    assert_eq!(policy(page, &[], "a.example:3000").await, format!("{front} ws://a.example:3000 wss://a.example:3000"));
+    assert_eq!(policy(none, &[], "a.example").await, format!("{front} ws://a.example wss://a.example"));
+    let outer = ("X-Forwarded-Host", "outer.example");
+    let both = format!("{front} ws://outer.example wss://outer.example ws://a.example wss://a.example");
+    assert_eq!(policy(page, &[outer], "a.example").await, both);
+    for other in ["[::1]:3000", "a; script-src *", "*"] {
+        assert_eq!(policy(page, &[("X-Forwarded-Host", other)], "*").await, front, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn an_unchanged_file_is_not_sent_again() {
     let server = TestServer::spawn().await;
     let first = get(server.address(), "/switchboard.js").await;
@@ -125,7 +148,11 @@ async fn a_draining_server_is_not_ready() {
 
 #[tokio::test]
 async fn the_operator_is_answered_until_the_drain_is_over() {
-    let server = TestServer::with(|config| config.drain_timeout = std::time::Duration::from_secs(3600)).await;
+    let server = TestServer::with(|config| {
+        config.admin_listen = AdminListen::At(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        config.drain_timeout = std::time::Duration::from_secs(3600);
+    })
+    .await;
     let admin = server.admin_address();
     let mut scraper = RawConnection::open(admin).await;
     assert_eq!(scraper.request("GET", "/readyz", &[], "").await.status, 200);
