@@ -46,7 +46,7 @@ pub struct PathTaken {
 }
 
 /// What is there, wherever the other doors are.
-const BUILT_IN: [(Mounted, &str, Extent); 12] = [
+const BUILT_IN: [(Mounted, &str, Extent); 13] = [
     (Mounted::Rooms, "/ws", Extent::Exactly),
     (Mounted::Ice, "/ice", Extent::Exactly),
     (Mounted::SocketIo, "/socket.io", Extent::Exactly),
@@ -55,6 +55,7 @@ const BUILT_IN: [(Mounted, &str, Extent); 12] = [
     (Mounted::Module, "/switchboard", Extent::AllBelow),
     // A file for all of its folder, which others may be in as long as they leave room for it.
     (Mounted::Page, "/app/main.js", Extent::Exactly),
+    (Mounted::Page, "/app/reach.json", Extent::Exactly),
     (Mounted::Page, "/index.html", Extent::Exactly),
     (Mounted::Page, "/diagnostics", Extent::Exactly),
     (Mounted::Page, "/diagnostics.html", Extent::Exactly),
