@@ -371,11 +371,16 @@ impl Caller {
 
     /// The next datagram from a peer.
     pub fn data(&mut self) -> (SocketAddr, Option<u16>, Vec<u8>) {
+        self.data_within(SOON).expect("data")
+    }
+
+    /// The next datagram from a peer, if it comes in time.
+    pub fn data_within(&mut self, patience: Duration) -> Option<(SocketAddr, Option<u16>, Vec<u8>)> {
         if !self.early.is_empty() {
-            return self.early.remove(0);
+            return Some(self.early.remove(0));
         }
-        match self.next_event(SOON).expect("data") {
-            Event::Data { peer, channel, payload } => (peer, channel, payload),
+        match self.next_event(patience)? {
+            Event::Data { peer, channel, payload } => Some((peer, channel, payload)),
             event => panic!("{event:?}"),
         }
     }
