@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
     /// Closed loops, as pairs of sockets and messages on the way in each; "none" for none
-    #[arg(long, value_name = "PAIRSxWINDOW", value_delimiter = ',', default_value = "100x1,100x8")]
+    #[arg(long, value_name = "PAIRSxWINDOW", value_delimiter = ',', default_value = "100x1,100x2,100x8")]
     closed: Vec<String>,
     /// Open loops, in messages a second; 0 for none
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "5000,20000")]
