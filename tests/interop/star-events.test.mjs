@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { KINDS, inTime } from './support/clients.mjs'
-import { Peer, REFERENCE, address, startStar } from './support/star.mjs'
+import { INTERVAL_MS, Peer, REFERENCE, address, startStar, startStarOnSix } from './support/star.mjs'
 
 const UNAVAILABLE = 'peer is not available'
 const differs = REFERENCE && 'the original does otherwise'
@@ -167,7 +167,7 @@ test('answers reach the socket that waits for them, whichever joined last', { sk
 })
 
 test('a newcomer hears of all others within 10 seconds, and they of it at once', async () => {
-  const real = await startStar({ interval: 10_000 })
+  const real = await startStar({ interval: INTERVAL_MS })
   try {
     const kind = KINDS.find(({ generation, way }) => generation === 3 && way === 'websocket')
     const there = await Promise.all([1, 2, 3].map(() => Peer.join(real.url, kind)))
@@ -180,10 +180,60 @@ test('a newcomer hears of all others within 10 seconds, and they of it at once',
     const missing = new Set(there.map(peer => peer.at))
     while (missing.size > 0) missing.delete((await newcomer.next())[1])
     const heard = performance.now() - started
-    assert.ok(heard < 12_000, `heard after ${heard} ms`)
+    // The moment is anywhere within the interval; the second beyond it is for connecting and for a busy machine.
+    assert.ok(heard < INTERVAL_MS + 1_000, `heard after ${heard} ms`)
     leave(newcomer, ...there)
   } finally {
     await real.stop()
+  }
+})
+
+for (const kind of KINDS.filter(({ way }) => way === 'websocket')) {
+  test(`${kind.name}: a peer on two servers hears of the peers of both, and one that dies leaves it those of the other`, async () => {
+    const [one, other] = await Promise.all([startStar(), startStar()])
+    try {
+      // A client has a socket for each server, as the clients of js-ipfs do, and an address at each.
+      const [ann, ben, onOne, onOther] = await Promise.all([one, other, one, other].map(({ url }) => Peer.join(url, kind)))
+      await Promise.all([onOne.hears(ann.at), ann.hears(onOne.at), onOther.hears(ben.at), ben.hears(onOther.at)])
+      for (const [from, to] of [[onOne, ann], [onOther, ben]]) {
+        const offer = from.offer(to.at)
+        assert.deepEqual(await to.handshake(), offer)
+      }
+      const foreign = onOther.offer(ann.at)
+      assert.deepEqual(await onOther.handshake(), { ...foreign, err: UNAVAILABLE }, 'who is on the one is not on the other')
+
+      const lost = new Promise(resolve => { onOne.socket.once('disconnect', resolve) })
+      await one.kill()
+      await inTime(lost, 'the loss to be noticed')
+      const newcomer = await Peer.join(other.url, kind)
+      await Promise.all([onOther.hears(newcomer.at), newcomer.hears(onOther.at)])
+      const offer = newcomer.offer(onOther.at)
+      const heard = await onOther.handshake()
+      assert.deepEqual(heard, offer)
+      onOther.answer(heard)
+      assert.equal((await newcomer.handshake()).intentId, offer.intentId)
+      leave(ann, ben, onOne, onOther, newcomer)
+    } finally {
+      await Promise.all([one.stop(), other.stop()])
+    }
+  })
+}
+
+test('peers over IPv6 hear of each other, offer and answer', async () => {
+  const six = await startStarOnSix()
+  try {
+    for (const kind of KINDS) {
+      const [ann, ben] = await Promise.all([1, 2].map(() => Peer.join(six.url, kind, address(`/dns6/localhost/tcp/${six.port}/ws`))))
+      await Promise.all([ann.hears(ben.at), ben.hears(ann.at)])
+      const offer = ann.offer(ben.at)
+      const heard = await ben.handshake()
+      assert.deepEqual(heard, offer, kind.name)
+      ben.answer(heard)
+      assert.equal((await ann.handshake()).intentId, offer.intentId, kind.name)
+      leave(ann, ben)
+    }
+  } finally {
+    await six.stop()
   }
 })
 

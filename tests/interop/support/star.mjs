@@ -11,15 +11,26 @@ export const REFERENCE = process.env.STAR_REFERENCE === '1'
 /** How often peers are told of others in tests that do not look at the time; 10 s in a server as it is. */
 const SOON_MS = 500
 
+/** How often they are told by a server as it is. */
+export const INTERVAL_MS = 10_000
+
 /** Starts what is under test, on a port that it had before if one is given. */
 export function startStar({ port = 0, interval = SOON_MS, flags = [] } = {}) {
-  if (REFERENCE) return startReference(port, interval)
+  if (REFERENCE) return startReference({ port, interval, host: '127.0.0.1' })
   return startServer(port, ['--set', `star.announce_interval=${interval}ms`, ...UNHURRIED, ...flags])
 }
 
-async function startReference(port, interval) {
+/** Starts what is under test where IPv6 alone leads: its URL and its port are those of [::1]. */
+export async function startStarOnSix({ port = 0, interval = SOON_MS } = {}) {
+  if (REFERENCE) return startReference({ port, interval, host: '::1' })
+  const server = await startStar({ interval, flags: ['--listen', `[::1]:${port}`] })
+  const [, six] = /\[::1\]:(\d+)/.exec((await server.serving).addresses)
+  return { ...server, url: `http://[::1]:${six}`, port: Number(six) }
+}
+
+async function startReference({ port, interval, host }) {
   const program = path.join(import.meta.dirname, 'star-reference.mjs')
-  const child = spawn(process.execPath, [program, JSON.stringify({ port, interval })], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, JSON.stringify({ port, interval, host })], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = await once(child.stdout, 'data')
   const end = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -28,7 +39,8 @@ async function startReference(port, interval) {
     await ended
   }
   const got = Number(`${line}`)
-  return { url: `http://127.0.0.1:${got}`, port: got, kill: end, stop: end }
+  const name = host.includes(':') ? `[${host}]` : host
+  return { url: `http://${name}:${got}`, port: got, kill: end, stop: end }
 }
 
 let peers = 0
