@@ -5,6 +5,7 @@
 
 pub mod directory;
 pub mod ids;
+pub mod json;
 pub mod limits;
 pub mod matchbox;
 pub mod peerjs;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::directory::{Absent, Claim, Malformed, Name, Namespace, Recipients, Request, Send};
+use crate::json::write_string;
 use crate::rooms::present;
 
 /// What a client says.
@@ -93,11 +94,6 @@ pub fn write_error(sentence: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"error\":");
     write_string(sentence, out);
     out.push(b'}');
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Writing a string to memory has no way to fail.
-    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

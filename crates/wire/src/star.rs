@@ -12,6 +12,8 @@ pub use handshake::{Handshake, MalformedHandshake, UNAVAILABLE, write_failure};
 
 use std::borrow::Cow;
 
+use crate::json::read_string;
+
 /// The event by which a client claims an address: `["ss-join", <multiaddr>]`.
 pub const JOIN: &str = "ss-join";
 
@@ -24,10 +26,7 @@ pub const HANDSHAKE: &str = "ss-handshake";
 /// Reads the address of a join or a leave, without a copy where it has no escapes; none for what is no name: other JSON, or
 /// nothing between the quotation marks, which the original takes for nothing as well.
 pub fn read_address(json: &str) -> Option<Cow<'_, str>> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    let address =
-        if inner.contains('\\') { Cow::Owned(serde_json::from_str(json).ok()?) } else { Cow::Borrowed(inner) };
-    (!address.is_empty()).then_some(address)
+    read_string(json).filter(|address| !address.is_empty())
 }
 
 /// Appends the packet that tells of a peer: `42["ws-peer",<multiaddr>]`.

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use switchboard_wire::json::read_string;
 use switchboard_wire::rooms::{
     ClientMessage, DecodeError, ErrorCode, GoodbyeCode, IfMissing, Request, ServerMessage, Signal, SignalKind,
 };
@@ -105,13 +106,15 @@ impl<'a> Arguments<'a> {
     fn delivery(&self) -> Result<Delivery<'a>, MalformedEvent> {
         // Numbers are names too, of events that nobody handles.
         let number = self.name.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-        let name = if number { Cow::Borrowed("") } else { string(self.name).ok_or(MalformedEvent)? };
+        let name = if number { Cow::Borrowed("") } else { read_string(self.name.get()).ok_or(MalformedEvent)? };
         match &*name {
             "rtc-offer" => Ok(self.signal(SignalKind::Offer)),
             "rtc-answer" => Ok(self.signal(SignalKind::Answer)),
             "ice-candidate" => Ok(self.signal(SignalKind::Candidate)),
             "create-room" => Ok(self.join(None)),
-            "join-room" => Ok(self.join(self.first.and_then(string).and_then(|room| room.parse().ok()))),
+            "join-room" => {
+                Ok(self.join(self.first.and_then(|json| read_string(json.get())).and_then(|room| room.parse().ok())))
+            }
             reserved if RESERVED.contains(&reserved) => Err(MalformedEvent),
             other => Ok(star::read(other, self.first).unwrap_or_else(|| refused(ErrorCode::UnknownType, UNKNOWN))),
         }
@@ -122,7 +125,7 @@ impl<'a> Arguments<'a> {
     }
 
     fn signal(&self, kind: SignalKind) -> Delivery<'a> {
-        let to = self.first.and_then(string).and_then(|to| to.parse().ok());
+        let to = self.first.and_then(|json| read_string(json.get())).and_then(|to| to.parse().ok());
         match to {
             Some(to) => {
                 let data = self.second.unwrap_or(RawValue::NULL);
@@ -154,12 +157,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Arguments<'a> {
 
         deserializer.deserialize_seq(Array)
     }
-}
-
-/// Reads a JSON string, without a copy where it has no escapes; none for any other value.
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { serde_json::from_str(raw.get()).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
 /// What [`encode`] appended.

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::server::write_string;
 use crate::directory::NAME_BYTES;
+use crate::json::{read_string, write_string};
 
 /// What a relayed message is for. All are passed on in the same way; they differ in what happens when nobody is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +114,7 @@ impl<'a> ClientMessage<'a> {
     pub fn decode(frame: &'a [u8]) -> Result<Self, Malformed> {
         let text = std::str::from_utf8(frame).map_err(|_| Malformed::NoObject)?;
         let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|_| Malformed::NoObject)?;
-        let kind = match envelope.kind.map(string) {
+        let kind = match envelope.kind.map(|json| read_string(json.get())) {
             Some(Some(kind)) => kind,
             Some(None) | None => return Ok(Self::Ignored),
         };
@@ -129,7 +129,7 @@ impl<'a> ClientMessage<'a> {
         };
         let dst = match envelope.dst.filter(|dst| dst.get() != "null") {
             None => Cow::Borrowed(""),
-            Some(json) => match string(json) {
+            Some(json) => match read_string(json.get()) {
                 Some(dst) => dst,
                 None => return Ok(Self::for_no_id(kind, json)),
             },
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for Members {
         let mut envelope = Envelope::default();
         while let Some(name) = map.next_key::<&'de RawValue>()? {
             let value = map.next_value::<&'de RawValue>()?;
-            match string(name).as_deref() {
+            match read_string(name.get()).as_deref() {
                 Some("type") => envelope.kind = Some(value),
                 Some("dst") => envelope.dst = Some(value),
                 Some("payload") => envelope.payload = Some(value),
@@ -186,13 +186,6 @@ impl<'de> Visitor<'de> for Members {
         }
         Ok(envelope)
     }
-}
-
-/// Reads a JSON string, without a copy where it has no escapes; none if it is another value.
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let json = raw.get();
-    let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))?;
-    if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
 #[cfg(test)]

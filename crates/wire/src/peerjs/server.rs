@@ -1,5 +1,7 @@
 //! What the server itself says, in the words of the original.
 
+use crate::json::write_string;
+
 /// A message of the server's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice<'a> {
@@ -77,12 +79,6 @@ fn write_addressed(kind: &str, from: impl FnOnce(&mut Vec<u8>), to: &str, out: &
     out.extend_from_slice(b",\"dst\":");
     write_string(to, out);
     out.push(b'}');
-}
-
-/// Appends a JSON string.
-pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Writing a string to memory has no way to fail.
-    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

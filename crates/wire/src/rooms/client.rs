@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use super::{ErrorCode, SignalKind, VERSION};
+use crate::json::read_string;
 use crate::limits::{REFERENCE_BYTES, RESUME_BYTES};
 use crate::{PeerId, PeerName, RoomId};
 
@@ -200,7 +200,7 @@ impl<'a> Envelope<'a> {
         if let Ok(number) = serde_json::from_str::<i64>(raw.get()) {
             return Ok(Some(Reference::Integer(number)));
         }
-        let text = string(raw).map_err(|_| bad())?;
+        let text = read_string(raw.get()).ok_or_else(bad)?;
         if text.len() > REFERENCE_BYTES { Err(bad()) } else { Ok(Some(Reference::Text(text.into()))) }
     }
 
@@ -292,18 +292,8 @@ fn missing(name: &'static str) -> Failure {
 }
 
 fn member<'a>(name: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, Failure> {
-    string(raw).map_err(|_| Failure::new(ErrorCode::BadMessage, format!("The member \"{name}\" must be a string.")))
-}
-
-/// Reads a JSON string, without a copy where it has no escapes.
-fn string(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
-    let json = raw.get();
-    let plain = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    match plain {
-        Some(inner) if !inner.contains('\\') => Ok(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str(json).map(Cow::Owned),
-        None => Err(serde_json::Error::custom("not a string")),
-    }
+    read_string(raw.get())
+        .ok_or_else(|| Failure::new(ErrorCode::BadMessage, format!("The member \"{name}\" must be a string.")))
 }
 
 #[cfg(test)]
