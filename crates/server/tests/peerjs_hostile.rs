@@ -112,3 +112,67 @@ async fn who_does_not_read_is_dropped_and_its_id_is_free() {
     assert!(begun.elapsed() < Duration::from_secs(2), "the id was kept for {:?}", begun.elapsed());
     drop(held);
 }
+
+#[tokio::test]
+async fn an_offer_that_somebody_else_says_again_comes_from_who_says_it() {
+    let server = TestServer::spawn().await;
+    let mut ann = PeerJsClient::open(server.address(), "ann", "t").await;
+    let mut ben = PeerJsClient::open(server.address(), "ben", "t").await;
+    let mut eve = PeerJsClient::open(server.address(), "eve", "t").await;
+    ann.offer("eve", 1).await;
+    let mut heard = eve.next().await;
+    assert_eq!(heard, json!({"type": "OFFER", "src": "ann", "dst": "eve", "payload": 1}));
+    eve.send(&heard).await;
+    assert_eq!(eve.next().await, json!({"type": "OFFER", "src": "eve", "dst": "eve", "payload": 1}));
+    heard["dst"] = "ben".into();
+    eve.send(&heard).await;
+    assert_eq!(ben.next().await, json!({"type": "OFFER", "src": "eve", "dst": "ben", "payload": 1}));
+    // Nor can anybody else's departure be told in its name.
+    heard["type"] = "LEAVE".into();
+    eve.send(&heard).await;
+    assert_eq!(ben.next().await["src"], "eve");
+    ann.assert_silent("ann").await;
+    ben.assert_silent("ben").await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_said_again_opens_nothing_that_is_somebody_elses_by_now() {
+    let server = TestServer::spawn().await;
+    let mut before = PeerJsClient::open(server.address(), "ann", "seen").await;
+    let mut ben = PeerJsClient::open(server.address(), "ben", "t").await;
+    before.offer("ben", 1).await;
+    assert_eq!(ben.next().await["payload"], 1);
+    before.send(&json!({"type": "LEAVE"})).await;
+    before.offer("ben", 1).await;
+    let given_up = "This id was given up with LEAVE; connect again to send under it";
+    assert_eq!(before.error().await, given_up);
+    let mut owner = PeerJsClient::open(server.address(), "ann", "own").await;
+    before.offer("ben", 1).await;
+    assert_eq!(before.error().await, given_up, "whoever has it now");
+    let mut replayed = PeerJsClient::connect(server.address(), "ann", "seen").await;
+    let (refused, ()) = tokio::join!(replayed.next(), async {
+        // The owner's socket answers pings only while it is read; an own message ends that.
+        owner.offer("ann", "read").await;
+        owner.next().await;
+    });
+    assert_eq!(refused, json!({"type": "ID-TAKEN", "payload": {"msg": "ID is taken"}}));
+    assert_eq!(replayed.end().await, None);
+    ben.assert_silent("ben").await;
+    owner.assert_silent("ann").await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_said_again_after_its_client_left_for_good_speaks_for_nobody() {
+    let server = TestServer::spawn().await;
+    let mut ann = PeerJsClient::open(server.address(), "ann", "seen").await;
+    let mut ben = PeerJsClient::open(server.address(), "ben", "t").await;
+    ann.offer("ben", 1).await;
+    assert_eq!(ben.next().await["payload"], 1);
+    // Its page is closed, of which Ben is told.
+    ann.close(Some(1001)).await;
+    assert_eq!(ben.next().await, json!({"type": "LEAVE", "src": "ann", "dst": "ben"}));
+    // The id is free, and whoever asks for it gets it, but not whom it had called.
+    let replayed = PeerJsClient::open(server.address(), "ann", "seen").await;
+    replayed.close(Some(1001)).await;
+    ben.assert_silent("ben").await;
+}
