@@ -96,7 +96,6 @@ pub fn encode_directory(message: &Message, mut write: impl FnMut(&[u8])) {
     }
 }
 
-/// For programs, as the rooms protocol has them.
 /// A refusal in the words of the protocol, in which names are addresses.
 fn sentence(refusal: &Refusal) -> String {
     match refusal {
@@ -110,6 +109,7 @@ fn sentence(refusal: &Refusal) -> String {
     }
 }
 
+/// For programs, as the rooms protocol has them.
 fn code(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NameTaken { .. } => "name-taken",
