@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use switchboard_testkit::{Ended, RoomsClient, TestServer, get};
+use switchboard_testkit::{Ended, RoomsClient, TestServer, get, soon};
 use tokio_tungstenite::tungstenite::Message;
 
 /// A client of the relay; what it says is written out.
@@ -24,6 +24,18 @@ impl Client {
 
     async fn subscribe(&mut self, topic: &str) {
         self.0.send(&json!({"type": "subscribe", "topic": topic})).await;
+    }
+
+    /// Asks for a topic, and whether it got it.
+    async fn may_subscribe(&mut self, topic: &str) -> bool {
+        self.subscribe(topic).await;
+        self.0.send_text("settled?").await;
+        let told = self.told().await;
+        if told == NO_OBJECT {
+            return true;
+        }
+        assert_eq!(self.told().await, NO_OBJECT, "after {told}");
+        false
     }
 
     async fn unsubscribe(&mut self, topic: &str) {
@@ -96,16 +108,24 @@ async fn who_only_publishes_needs_no_topic_of_its_own() {
 
 #[tokio::test]
 async fn subscribing_twice_is_once_and_a_lost_socket_subscribes_no_more() {
-    let server = TestServer::spawn().await;
+    let server = TestServer::with(|config| config.relay.subscribers = 3).await;
     let mut ann = Client::subscribed(server.address(), "room").await;
     let ben = Client::subscribed(server.address(), "room").await;
     ann.subscribe("room").await;
     ann.publish("room", json!(1)).await;
     assert_eq!(ann.hear().await["payload"], 1);
     ann.settle().await;
+    // The third place, which is free although Ann asked twice; after it there is none, until somebody is gone.
+    let mut cat = Client::connect(server.address()).await;
+    let mut eve = Client::connect(server.address()).await;
+    assert!(cat.may_subscribe("room").await);
+    assert!(!eve.may_subscribe("room").await);
     ben.0.vanish();
+    soon("the place of who is lost", async { while !eve.may_subscribe("room").await {} }).await;
     ann.publish("room", json!(2)).await;
-    assert_eq!(ann.hear().await["payload"], 2);
+    for client in [&mut ann, &mut cat, &mut eve] {
+        assert_eq!(client.hear().await["payload"], 2);
+    }
 }
 
 #[tokio::test]
