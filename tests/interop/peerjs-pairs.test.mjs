@@ -101,12 +101,12 @@ for (const [first, second] of [[['Chromium', '1.5'], ['Chromium', '1.5']], [['Fi
   })
 }
 
-for (const browser of ['Chromium', 'Firefox']) {
+for (const [browser, version] of ['1.5', '2.0'].flatMap(version => ['Chromium', 'Firefox'].map(browser => [browser, version]))) {
   // Chromium says no goodbye to its peers; without the server's word they wait for ICE to fail.
   const untold = REFERENCE && browser === 'Chromium' && 'the original tells nobody'
   for (const [page, reconnects] of [['a page', false], ['a page that reconnected before', true]]) {
-    test(`${browser}: ${page} is seen to be gone by the other side when it is closed`, { skip: untold }, async () => {
-      const { ann, ben, annId, benId, [Symbol.asyncDispose]: dispose } = await pair([[browser, '1.5'], [browser, '1.5']])
+    test(`PeerJS ${version} in ${browser}: ${page} is seen to be gone by the other side when it is closed`, { skip: untold }, async () => {
+      const { ann, ben, annId, benId, [Symbol.asyncDispose]: dispose } = await pair([[browser, version], [browser, version]])
       try {
         const number = await ann.connect(benId)
         await ann.heard('connection-open', { number })
@@ -127,8 +127,8 @@ for (const browser of ['Chromium', 'Firefox']) {
     })
   }
 
-  test(`${browser}: direct connections outlive a disconnected peer, which comes back under its id`, async () => {
-    const { ann, ben, annId, benId, [Symbol.asyncDispose]: dispose } = await pair([[browser, '1.5'], [browser, '1.5']])
+  test(`PeerJS ${version} in ${browser}: direct connections outlive a disconnected peer, which comes back under its id`, async () => {
+    const { ann, ben, annId, benId, [Symbol.asyncDispose]: dispose } = await pair([[browser, version], [browser, version]])
     try {
       const number = await ann.connect(benId)
       await ann.heard('connection-open', { number })
