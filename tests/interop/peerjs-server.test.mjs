@@ -118,6 +118,26 @@ for (const [browser, version] of [['Chromium', '1.5'], ['Firefox', '1.5'], ['Chr
       assert.deepEqual(await ann.events('disconnected'), [])
     }))
 
+    test('an id that its own client refuses is told to be invalid, and the server hears nothing', () => scene({ ...who, count: 2, settings: { discovery: true } }, async (server, ann, ben) => {
+      const benId = await ben.open(server)
+      for (const id of ['-at-its-end-', 'two  spaces', 'a/b', 'š', 'a\u0007b']) {
+        await ann.begin(server, { id })
+        const { message } = await ann.heard('error', { name: 'invalid-id', message: `ID "${id}" is invalid` })
+        assert.match(message, /is invalid$/)
+      }
+      assert.deepEqual(await ann.events('open'), [])
+      assert.deepEqual(await ben.run(() => new Promise(resolve => globalThis.peer.listAllPeers(resolve))), [benId])
+    }))
+
+    test('an id that is too long for the server is told, and one that just fits is there', OURS, () => scene({ ...who }, async (server, ann, ben) => {
+      await ann.begin(server, { id: 'a'.repeat(513) })
+      const { message } = await ann.heard('error', { name: 'server-error' })
+      assert.match(message, /This id is too long: 512 bytes are the limit/)
+      assert.deepEqual(await ann.events('open'), [])
+      const id = 'b'.repeat(512)
+      await talk(ben, ann, { annId: await ben.open(server), benId: await ann.open(server, { id }) })
+    }))
+
     test('a wrong key is told', () => scene({ ...who, count: 1 }, async (server, ann) => {
       await ann.begin(server, { key: 'wrong' })
       const { message } = await ann.heard('error', { name: 'server-error' })
@@ -277,6 +297,40 @@ test('a page whose origin the operator did not name is introduced, and gets no r
   }, [server.url, id])
   assert.equal(readable, 'the browser keeps it from the page')
 }))
+
+describe('ids that no official client would choose', OURS, () => {
+  const socket = (server, id) => new WebSocket(`${server.url.replace('http', 'ws')}/peerjs?key=peerjs&id=${id}&token=t`)
+
+  for (const id of ['%00', 'a%0Ab', 'a%7Fb', '%C2%85']) {
+    test(`${id}: control characters are refused in the words of a client's server error, and the socket is closed`, async () => {
+      const server = await start()
+      try {
+        const refused = socket(server, id)
+        const closed = once(refused, 'close')
+        const [text] = await once(refused, 'message')
+        assert.deepEqual(JSON.parse(text), { type: 'ERROR', payload: { msg: 'This id has control characters; ids are text that people could read' } })
+        assert.equal((await closed)[0], 1005, 'without a code, as the original does')
+      } finally {
+        await server.stop()
+      }
+    })
+  }
+
+  test('what people could read is an id, and official clients can call it', () => scene({ count: 1 }, async (server, ann) => {
+    const id = 'š/b! 😀'
+    const other = socket(server, encodeURIComponent(id))
+    try {
+      assert.deepEqual(JSON.parse((await once(other, 'message'))[0]), { type: 'OPEN' })
+      const annId = await ann.open(server)
+      const heard = once(other, 'message')
+      await ann.connect(id)
+      const { type, src, dst } = JSON.parse((await heard)[0])
+      assert.deepEqual({ type, src, dst }, { type: 'OFFER', src: annId, dst: id })
+    } finally {
+      other.terminate()
+    }
+  }))
+})
 
 test('a page of this server beside PeerJS: its room page is where it was', OURS, async () => {
   const server = await startOurs()
