@@ -41,10 +41,21 @@ test('addresses that the browser hides, tells, or does not have', () => {
 
 test('a router that gives each destination another port is told from one that does not', () => {
   const at = (port, base = '0.0.0.0:0', address) => candidate('srflx', address, port, base)
-  assert.equal(mappingOf([at(4000)]), 'steady')
-  assert.equal(mappingOf([at(4000), at(4001)]), 'varies')
-  assert.equal(mappingOf([at(4000, '10.0.0.4:9'), at(4001, '10.8.0.2:9')]), 'steady', 'two interfaces')
-  assert.equal(mappingOf([at(4000), at(4001, '0.0.0.0:0', '2001:db8::7')]), 'steady', 'two families')
+  const both = [[at(5000)], [at(5001)]]
+  assert.equal(mappingOf([at(4000)], both), 'steady')
+  assert.equal(mappingOf([at(4000), at(4001)], both), 'varies')
+  assert.equal(mappingOf([at(4000, '10.0.0.4:9'), at(4001, '10.8.0.2:9')], both), 'steady', 'two interfaces')
+  assert.equal(mappingOf([at(4000), at(4001, '0.0.0.0:0', '2001:db8::7')], both), 'steady', 'two families')
+})
+
+test('a router is not called steady where one of two servers is silent, for the browser names one port then as well', () => {
+  const at = (port, base = '0.0.0.0:0', address) => candidate('srflx', address, port, base)
+  assert.equal(mappingOf([at(4000)], [[at(5000)], []]), 'unknown')
+  assert.equal(mappingOf([at(4000)], [[], [candidate('host'), at(5000)]]), 'unknown')
+  assert.equal(mappingOf([at(4000)], [[at(5000)], [at(5001, '0.0.0.0:0', '2001:db8::7')]]), 'unknown', 'each of another family')
+  assert.equal(mappingOf([at(4000)], [[at(5000)]]), 'unknown')
+  assert.equal(mappingOf([], [[at(5000)], [at(5001)]]), 'unknown')
+  assert.equal(mappingOf([candidate('host')], [[candidate('host')], [candidate('host')]]), 'unknown', 'no router in between')
 })
 
 test('the sentence is one sentence, and fits what was found', () => {

@@ -1,7 +1,10 @@
 // /diagnostics, as a person uses it: with a relay, without one, and where the browser or the network forbids things.
 import assert from 'node:assert/strict'
+import dgram from 'node:dgram'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
+import net from 'node:net'
 import { after, before, test } from 'node:test'
 import { nothingUntoward, sideways, visit } from './page-driver.mjs'
 import { launch } from './support/browser.mjs'
@@ -29,6 +32,40 @@ const reportOf = page => page.locator('#report').inputValue()
 const check = (page, title) => page.locator('.check', { has: page.getByRole('heading', { name: title, exact: true }) })
 const toneOf = (page, title) => check(page, title).getAttribute('data-tone')
 
+/** A port that is free on loopback over TCP, and over UDP, whose ports few others take. */
+async function freePort() {
+  const listener = net.createServer().listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address()
+  const socket = dgram.createSocket('udp4').bind(port, '127.0.0.1')
+  await once(socket, 'listening')
+  await Promise.all([new Promise(resolve => listener.close(resolve)), new Promise(resolve => socket.close(resolve))])
+  return port
+}
+
+/** Runs in the page: STUN servers see its connections at 203.0.113.9, each at another port; `silent` is the host of one that does not answer. */
+function symmetric(silent) {
+  const Real = globalThis.RTCPeerConnection
+  globalThis.RTCPeerConnection = class extends Real {
+    constructor(config) {
+      super({ ...config, iceServers: [] })
+      const hosts = (config?.iceServers ?? []).flatMap(({ urls }) => urls).filter(url => /^stun:/.test(url)).map(url => url.split(':')[1])
+      this.addEventListener('icegatheringstatechange', event => {
+        if (this.iceGatheringState !== 'complete' || this.told) return
+        this.told = true
+        event.stopImmediatePropagation()
+        for (const host of hosts.filter(host => host !== silent)) {
+          const port = 40_000 + Number(host.split('.')[3])
+          const event = new Event('icecandidate')
+          event.candidate = { candidate: `candidate:1 1 udp 1 203.0.113.9 ${port} typ srflx`, type: 'srflx', protocol: 'udp', address: '203.0.113.9', port, relatedAddress: '0.0.0.0', relatedPort: 9 }
+          this.dispatchEvent(event)
+        }
+        this.dispatchEvent(new Event('icegatheringstatechange'))
+      })
+    }
+  }
+}
+
 test('without STUN and relay it says so, and what that means', async () => {
   const ann = await open(browser, bare.url)
   const { page } = ann
@@ -55,6 +92,31 @@ test('with a relay every path is shown to work, by a message through it', async 
   assert.match(await check(page, 'How your router maps ports').textContent(), /Cannot be told/)
   nothingUntoward(ann)
   await page.context().close()
+})
+
+test('with a second address for NAT detection both are asked, alone and together', async () => {
+  const [port, other] = [await freePort(), await freePort()]
+  const detecting = await startServer(0, ['--turn-listen', `127.0.0.1:${port}`, '--set', `turn.nat_detection=127.0.0.2:${other}`, '--set', 'turn.relay_addresses=127.0.0.1'])
+  // A symmetric router as the page sees one: another port for each server that is asked, and none for the second server once it is silent.
+  const behind = async silent => {
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    await page.addInitScript(symmetric, silent)
+    await page.goto(`${detecting.url}/diagnostics`)
+    await finished(page)
+    const text = await reportOf(page)
+    const asked = await page.locator('.check', { has: page.getByRole('heading', { name: 'STUN', exact: true }) }).locator('.check-url').allTextContents()
+    assert.deepEqual(asked, [`stun:127.0.0.1:${port}`, `stun:127.0.0.2:${other}`], text)
+    const mapping = await check(page, 'How your router maps ports').textContent()
+    await context.close()
+    return mapping
+  }
+  try {
+    assert.match(await behind(''), /Another port towards each server/)
+    assert.match(await behind('127.0.0.2'), /Cannot be told/)
+  } finally {
+    await detecting.stop()
+  }
 })
 
 test('a relay whose certificate the browser does not trust fails over TLS alone', async () => {

@@ -70,26 +70,33 @@ export function addressOutcome({ candidates, errors }) {
 }
 
 /**
- * How the router in between maps one socket towards two servers (RFC 4787 §4.1).
- * @param {Found[]} candidates  Of a search that asked two.
- * @returns {'steady' | 'varies'}
+ * How the router in between maps one socket towards two servers (RFC 4787 §4.1). The browser names a port that both saw once,
+ * just as one that a single server saw: only if each of them, asked alone, saw the same address does one port mean both.
+ * @param {Found[]} candidates  Of a search that asked both.
+ * @param {Found[][]} alone  Of the searches that asked one of them each.
+ * @returns {Findings['mapping']}
  */
-export function mappingOf(candidates) {
+export function mappingOf(candidates, alone) {
   /** @type {Map<string, Set<string>>} */
   const seen = new Map()
-  for (const { type, address, port, base } of candidates) {
-    if (type !== 'srflx') continue
+  for (const { address, port, base } of candidates.filter(isReflexive)) {
     const ports = seen.get(`${base} ${address}`) ?? new Set()
     seen.set(`${base} ${address}`, ports.add(String(port)))
   }
-  return [...seen.values()].some(ports => ports.size > 1) ? 'varies' : 'steady'
+  if ([...seen.values()].some(ports => ports.size > 1)) return 'varies'
+  const [first = [], ...others] = alone.map(found => found.filter(isReflexive).map(({ address }) => address))
+  const isShared = (/** @type {string} */ address) => others.length > 0 && others.every(addresses => addresses.includes(address))
+  return candidates.some(found => isReflexive(found) && first.includes(found.address) && isShared(found.address)) ? 'steady' : 'unknown'
 }
+
+/** @param {Found} found */
+const isReflexive = ({ type }) => type === 'srflx'
 
 /** @type {Record<Findings['mapping'], Outcome>} */
 export const MAPPINGS = {
   steady: { tone: 'ok', text: 'The same port towards two servers: others can reach you directly.' },
   varies: { tone: 'warn', text: 'Another port towards each server (a “symmetric” router): direct connections work only with open networks, else a relay is needed.' },
-  unknown: { tone: 'none', text: 'Cannot be told: that takes the answers of two STUN servers at different addresses.' },
+  unknown: { tone: 'none', text: 'Cannot be told: that takes two STUN servers at different addresses, both of which see you behind the same router.' },
 }
 
 /** The one sentence. @param {Findings} findings @returns {Outcome} */

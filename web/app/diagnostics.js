@@ -12,6 +12,7 @@ import { standing, standingWords } from './server-up.js'
 
 /**
  * @typedef {import('./diagnostics-verdict.js').Findings} Findings
+ * @typedef {import('./diagnostics-ice.js').Found} Found
  * @typedef {{ url: string, server: RTCIceServer }} Named  One URL, with its credentials.
  */
 
@@ -111,36 +112,40 @@ async function checkServer(check, findings) {
 async function checkServers(named, findings) {
   const stun = named.filter(({ url }) => /^stuns?:/i.test(url))
   const relays = named.filter(({ url }) => /^turns?:/i.test(url))
-  const tasks = [...stun.map(one => checkStun(one, findings)), ...relays.map(one => checkRelay(one, findings))]
+  /** @type {Map<string, Found[]>} */
+  const alone = new Map()
+  const tasks = [...stun.map(one => checkStun(one, findings, alone)), ...relays.map(one => checkRelay(one, findings))]
   if (stun.length === 0) addCheck('STUN', 'Tells you your public address.').tell({ tone: 'none', text: 'This server names no STUN server.' })
   if (relays.length === 0) {
     addCheck('Relay (TURN)', 'Carries the packets where nothing else gets through.').tell({ tone: 'none', text: 'This server names no relay: whoever cannot be reached directly cannot be reached, and your address cannot be hidden.' })
   }
-  await atOnce(AT_ONCE, [...tasks, checkMapping(stun, findings)])
+  // It needs to know what each server says alone.
+  await atOnce(AT_ONCE, tasks, checkMapping(stun, findings, alone))
 }
 
-/** @param {Named} one @param {Findings} findings */
-function checkStun({ url, server }, findings) {
+/** @param {Named} one @param {Findings} findings @param {Map<string, Found[]>} alone  What each URL found, to be added to. */
+function checkStun({ url, server }, findings, alone) {
   const check = addCheck('STUN', 'Tells you your public address.', url)
   return async () => {
     check.running()
     const gathered = await gather([server], found => { if (found.type === 'srflx') check.add(found) }, 'srflx')
     const answers = stunAnswers(gathered, tellsErrors())
+    alone.set(url, gathered.candidates)
     findings.stun.push(answers)
     check.tell(stunOutcome(gathered, answers))
   }
 }
 
-/** @param {Named[]} stun @param {Findings} findings */
-function checkMapping(stun, findings) {
+/** @param {Named[]} stun @param {Findings} findings @param {Map<string, Found[]>} alone  What each URL found. */
+function checkMapping(stun, findings, alone) {
   const hosts = new Map(stun.map(one => [one.url.replace(/^stuns?:/i, '').replace(/:\d+$/, ''), one]))
-  const pair = [...hosts.values()].slice(0, 2).map(({ server }) => server)
+  const pair = [...hosts.values()].slice(0, 2)
   const check = addCheck('How your router maps ports', 'Whether others can answer to the port that STUN saw.')
   return async () => {
     check.running()
     if (pair.length === 2) {
-      const { candidates } = await gather(pair, found => { if (found.type === 'srflx') check.add(found) })
-      if (candidates.some(({ type }) => type === 'srflx')) findings.mapping = mappingOf(candidates)
+      const { candidates } = await gather(pair.map(({ server }) => server), found => { if (found.type === 'srflx') check.add(found) })
+      findings.mapping = mappingOf(candidates, pair.map(({ url }) => alone.get(url) ?? []))
     }
     check.tell(MAPPINGS[findings.mapping])
   }
@@ -167,9 +172,9 @@ function addCheck(title, about, url) {
   return check
 }
 
-/** Does things, so many at once. @param {number} many @param {(() => Promise<void>)[]} tasks */
-async function atOnce(many, tasks) {
-  bar.max = tasks.length
+/** Does things, so many at once, and one after them. @param {number} many @param {(() => Promise<void>)[]} tasks @param {() => Promise<void>} last */
+async function atOnce(many, tasks, last) {
+  bar.max = tasks.length + 1
   bar.value = 0
   const waiting = [...tasks]
   await Promise.all(Array.from({ length: many }, async () => {
@@ -178,6 +183,7 @@ async function atOnce(many, tasks) {
       bar.value++
     }
   }))
+  await last()
   bar.removeAttribute('value')
 }
 

@@ -109,7 +109,8 @@ mod tests {
         let lan = Interface { name: "eth0".to_owned(), address: "192.168.1.20".parse().expect("address") };
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("address")).collect();
         let plain = addresses(&["0.0.0.0:3478", "[::]:3478"]);
-        let turn = TurnAddrs { udp: plain, tcp: addresses(&["[::]:3478"]), tls: addresses(&["[::]:5349"]) };
+        let (tcp, tls) = (addresses(&["[::]:3478"]), addresses(&["[::]:5349"]));
+        let turn = TurnAddrs { udp: plain, tcp, tls, alternate: None };
         Banner { links: Links::new(&[bound], None, &[lan]), admin: "127.0.0.1:9464".parse().ok(), turn, qr: true }
     }
 

@@ -120,7 +120,7 @@ fn addresses(settings: &Settings, turn: &TurnConfig) -> Result<TurnAddrs, Proble
     if plain.is_empty() && tls.is_empty() {
         return Err(off(settings));
     }
-    Ok(TurnAddrs { udp: plain.clone(), tcp: plain, tls })
+    Ok(TurnAddrs { udp: plain.clone(), tcp: plain, tls, alternate: turn.nat_detection })
 }
 
 /// The host of `public_url`, else the address under which others in the network reach this machine.

@@ -107,7 +107,9 @@ impl OwnServers {
     /// STUN, and TURN for `user` until `expires`, in seconds since 1970; none if no TURN is bound, or nobody can be called so.
     pub fn servers(&self, host: &HostName, user: &str, expires: u64) -> Option<Vec<IceServer>> {
         let since = |addrs, scheme, transport| urls(addrs, host, scheme, transport);
-        let stun: Vec<String> = since(&self.addrs.udp, "stun", "").collect();
+        // The second address goes as it is: a name would lead to the first one, and the two are to be told apart.
+        let alternate = self.addrs.alternate.filter(|_| !self.addrs.udp.is_empty()).map(|at| format!("stun:{at}"));
+        let stun: Vec<String> = since(&self.addrs.udp, "stun", "").chain(alternate).collect();
         let turn: Vec<String> = since(&self.addrs.udp, "turn", "?transport=udp")
             .chain(since(&self.addrs.tcp, "turn", "?transport=tcp"))
             .chain(since(&self.addrs.tls, "turns", "?transport=tcp"))
@@ -167,7 +169,8 @@ mod tests {
     fn offers(change: impl FnOnce(&mut Config, &mut TurnAddrs)) -> IceOffers {
         let mut config = Config::default();
         let addr = |text: &str| vec![text.parse().expect("address")];
-        let mut addrs = TurnAddrs { udp: addr("[::]:3478"), tcp: addr("[::]:3478"), tls: addr("[::]:5349") };
+        let mut addrs =
+            TurnAddrs { udp: addr("[::]:3478"), tcp: addr("[::]:3478"), tls: addr("[::]:5349"), alternate: None };
         change(&mut config, &mut addrs);
         let secret = Secret::generate(&mut rand::rng());
         let credentials = Arc::new(Credentials::new("switchboard", secret, None, vec![]).expect("valid"));
@@ -195,6 +198,14 @@ mod tests {
         );
         let (servers, _) = grant(&offers(|_, _| ()), Some("[2001:db8::7]:3000"));
         assert_eq!(servers[0]["urls"], json!(["stun:[2001:db8::7]:3478"]));
+    }
+
+    #[test]
+    fn a_second_address_is_a_second_stun_server_and_no_relay() {
+        let offers = offers(|_, addrs| addrs.alternate = "198.51.100.8:3479".parse().ok());
+        let (servers, _) = grant(&offers, Some("example.org"));
+        assert_eq!(servers[0]["urls"], json!(["stun:example.org:3478", "stun:198.51.100.8:3479"]));
+        assert!(!servers[1]["urls"].to_string().contains("198.51.100.8"));
     }
 
     #[test]

@@ -11,4 +11,6 @@ pub struct TurnAddrs {
     pub tcp: Vec<SocketAddr>,
     /// Over TLS.
     pub tls: Vec<SocketAddr>,
+    /// The second address over UDP, with which clients find out how their NAT maps ports, where there is one.
+    pub alternate: Option<SocketAddr>,
 }

@@ -100,7 +100,7 @@ impl Turn {
         let workers = worker_count(config);
         let tls = config.tls.as_ref().map(Certificate::load).transpose().map_err(TurnError::from)?.map(Arc::new);
         let Some(mut sockets) = Sockets::bind(config, workers, tls.is_some())? else { return Ok(None) };
-        let addrs = sockets.addrs();
+        let addrs = TurnAddrs { alternate: config.nat_detection, ..sockets.addrs() };
         let relay_addresses = relay_addresses(config)?;
         let detection = sockets.bind_alternates(config.nat_detection, &relay_addresses)?;
         let credentials = Arc::new(credentials(config)?);
@@ -286,7 +286,8 @@ impl Sockets {
 
     fn addrs(&self) -> TurnAddrs {
         let of = |bound: &[Bound<TcpListener>]| bound.iter().map(|bound| bound.address).collect();
-        TurnAddrs { udp: self.udp.iter().map(|bound| bound.address).collect(), tcp: of(&self.tcp), tls: of(&self.tls) }
+        let udp = self.udp.iter().map(|bound| bound.address).collect();
+        TurnAddrs { udp, tcp: of(&self.tcp), tls: of(&self.tls), alternate: None }
     }
 
     /// Gives each worker its sockets.
