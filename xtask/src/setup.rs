@@ -100,6 +100,14 @@ fn install_tools(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     install_debian(workspace, &missing)
 }
 
+/// Installs coturn's command line tools, with which Rust's tests of the relay are judged.
+///
+/// # Errors
+/// As for [`interop_tools`].
+pub(crate) fn relay_tools(workspace: &Workspace) -> Result<()> {
+    judges(workspace, "tests of the relay need", &[("turnutils_uclient", "coturn")])
+}
+
 /// Installs what the interop suite judges us with: coturn's command line tools, OpenSSL's, which makes certificates for them, and
 /// nginx, behind which we have to work.
 ///
@@ -107,15 +115,19 @@ fn install_tools(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
 /// Where a service manager runs, the packages of coturn and nginx would start their servers; then it is for the person to install
 /// them.
 pub(crate) fn interop_tools(workspace: &Workspace) -> Result<()> {
-    const TOOLS: &[Tool] = &[("turnutils_uclient", "coturn"), ("openssl", "openssl"), ("nginx", "nginx")];
+    let tools = [("turnutils_uclient", "coturn"), ("openssl", "openssl"), ("nginx", "nginx")];
+    judges(workspace, "interop suite needs", &tools)
+}
+
+fn judges(workspace: &Workspace, who: &str, tools: &[Tool]) -> Result<()> {
     // Where Debian has what only administrators usually run.
     let is_there = |program: &str| in_path(program).is_some() || Path::new("/usr/sbin").join(program).exists();
     let missing: Vec<&str> =
-        TOOLS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+        tools.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
     let servers = missing.iter().copied().filter(|package| *package != "openssl").collect::<Vec<_>>().join(" ");
     if !servers.is_empty() && Path::new("/run/systemd/system").exists() {
         bail!(
-            "the interop suite needs {servers}: run `sudo apt-get install {servers}`, and stop the service if you have no use for it"
+            "the {who} {servers}: run `sudo apt-get install {servers}`, and stop the service if you have no use for it"
         );
     }
     if missing.is_empty() { Ok(()) } else { install_debian(workspace, &missing) }

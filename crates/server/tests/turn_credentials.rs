@@ -10,7 +10,7 @@ use switchboard_server::Server;
 use switchboard_server::config::Secret;
 use switchboard_testkit::{RawConnection, RoomsClient};
 use switchboard_turn::Credentials;
-use switchboard_turn::client::{Allocation, Event, Transport};
+use switchboard_turn::client::{Allocation, Event, RequestError, Transport};
 use switchboard_turn::message::Family;
 use tokio::runtime::Runtime;
 use turn_common::{Caller, Peer, Pipe, SOON, echo, on_loopback, try_spawn};
@@ -56,12 +56,14 @@ fn assert_relays(server: &Server, login: &(String, String)) {
     echo(&mut caller, relayed, &peer);
 }
 
-/// Shows that a client with these credentials gets nothing.
+/// Shows that a client with these credentials is told that they are no good, rather than anything else or nothing at all.
 fn assert_refused(server: &Server, login: &(String, String)) {
     let mut caller = caller(server, login);
     let request = caller.turn.allocate(Allocation::of(Family::V4), std::time::Instant::now());
     match caller.next_event(SOON) {
-        Some(Event::Failed { request: failed, .. }) if failed == request => {}
+        Some(Event::Failed { request: failed, error }) if failed == request => {
+            assert_eq!(error, RequestError::WrongCredentials, "401 to a signed request");
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -86,6 +86,7 @@ fn suite(runner: Runner, command: &mut Command) -> Result<Outcome> {
 
 /// Uses cargo-nextest where it is installed; compiling it would take longer than it saves.
 fn rust(workspace: &Workspace) -> Result<Outcome> {
+    setup::relay_tools(workspace)?;
     let (runner, command): (_, &[&str]) = match in_path("cargo-nextest") {
         Some(_) => (Runner::Nextest, &["nextest", "run"]),
         None => (Runner::Cargo, &["test"]),
