@@ -20,7 +20,9 @@ const HOLD: Duration = Duration::from_secs(60);
 /// The shortest life of an allocation that a server may grant (RFC 8656 §7.2), and so of an abandoned one.
 const LIFETIME: Duration = Duration::from_secs(600);
 /// From here on as many allocations go as come: their time with the client, their life after it, and their ports' cool-down.
-const STEADY: Duration = Duration::from_secs(60 + 600 + 60);
+const BALANCE: Duration = Duration::from_secs(60 + 600 + 60);
+/// What is compared: the first of balance, and the last of all.
+const MINUTE: Duration = Duration::from_secs(60);
 /// New clients at a time; each batch is one step of the clock.
 const BATCH: usize = 12;
 /// How often the process is looked at.
@@ -32,8 +34,8 @@ const SLACK_DESCRIPTORS: usize = 16;
 /// Lets allocations come and go, and looks whether the server grows
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How long, in minutes; the first twelve are what it takes until as many allocations end as begin
-    #[arg(long, default_value_t = 22.0)]
+    /// Minutes measured, after the twelve that it takes until as many allocations end as begin
+    #[arg(long, default_value_t = 10.0)]
     minutes: f64,
     /// New allocations in a second
     #[arg(long, default_value_t = 25)]
@@ -53,7 +55,10 @@ struct Look {
 
 /// Runs the soak and says how it ended; growth is an error.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    ensure!((4.0..=24.0 * 60.0).contains(&options.minutes), "--minutes must be 4 to 1440");
+    ensure!(
+        (2.0..=24.0 * 60.0).contains(&options.minutes),
+        "--minutes must be 2 to 1440: the first minute of balance is compared with the last one"
+    );
     ensure!(
         (1..=100).contains(&options.rate),
         "--rate must be 1 to 100: abandoned allocations keep their ports a while"
@@ -65,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let server = arena.start(&contestant)?.context("there is no server")?;
     let access = arena.access()?;
     let mut churn = Churn::new(&server, &access)?;
-    let looks = churn.go_on(Duration::from_secs_f64(options.minutes * 60.0), options.rate)?;
+    let looks = churn.go_on(BALANCE + Duration::from_secs_f64(options.minutes * 60.0), options.rate)?;
     report(&churn, &looks)
 }
 
@@ -178,29 +183,81 @@ impl<'a> Churn<'a> {
     }
 }
 
+/// What the server held at most in a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Most {
+    resident: u64,
+    descriptors: usize,
+}
+
+/// The first minute of balance and the last minute of all, which the shortest soak keeps apart.
+fn ends(looks: &[Look]) -> Result<(Most, Most)> {
+    let end = looks.last().context("nothing was looked at")?.at;
+    let most = |from: Duration, to: Duration| {
+        let within: Vec<_> = looks.iter().filter(|look| (from..=to).contains(&look.at)).collect();
+        let resident = within.iter().map(|look| look.resident).max();
+        let descriptors = within.iter().map(|look| look.descriptors).max();
+        resident.zip(descriptors).map(|(resident, descriptors)| Most { resident, descriptors })
+    };
+    ensure!(end > BALANCE + MINUTE, "the server was not looked at long enough to say whether it grows");
+    let (first, last) = (most(BALANCE, BALANCE + MINUTE), most(end.saturating_sub(MINUTE), end));
+    first.zip(last).context("the server was not looked at in the minutes that are compared")
+}
+
+fn grows(first: Most, last: Most) -> bool {
+    last.resident > first.resident + first.resident / 50 + SLACK_BYTES
+        || last.descriptors > first.descriptors + SLACK_DESCRIPTORS
+}
+
 /// Compares the first minute of balance with the last minute of all.
 fn report(churn: &Churn<'_>, looks: &[Look]) -> Result<()> {
-    let end = looks.last().context("nothing was looked at")?.at;
-    let minute = Duration::from_secs(60);
-    let most = |from: Duration, to: Duration| {
-        let within = looks.iter().filter(|look| (from..=to).contains(&look.at));
-        within.fold((0, 0), |(bytes, open), look| (bytes.max(look.resident), open.max(look.descriptors)))
-    };
-    let (bytes_first, open_first) = most(STEADY, STEADY + minute);
-    let (bytes_last, open_last) = most(end.saturating_sub(minute), end);
+    let (first, last) = ends(looks)?;
     println!(
         "{} allocations created, {} refreshed, {} released, {} abandoned, in {:.1} minutes",
         churn.created,
         churn.refreshed,
         churn.released,
         churn.abandoned,
-        end.as_secs_f64() / 60.0
+        looks.last().map_or(Duration::ZERO, |look| look.at).as_secs_f64() / 60.0
     );
     println!("| | first minute of balance | last minute |\n|---|---:|---:|");
-    println!("| resident memory, most | {} KiB | {} KiB |", bytes_first / 1024, bytes_last / 1024);
-    println!("| open descriptors, most | {open_first} | {open_last} |");
-    if bytes_last > bytes_first + bytes_first / 50 + SLACK_BYTES || open_last > open_first + SLACK_DESCRIPTORS {
+    println!("| resident memory, most | {} KiB | {} KiB |", first.resident / 1024, last.resident / 1024);
+    println!("| open descriptors, most | {} | {} |", first.descriptors, last.descriptors);
+    if grows(first, last) {
         bail!("the server grows");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is seen of a server that holds so much at each second.
+    fn looks(minutes: u64, descriptors: impl Fn(u64) -> usize) -> Vec<Look> {
+        let end = BALANCE.as_secs() + minutes * 60;
+        let at = (0..end).step_by(LOOK.as_secs() as usize);
+        at.map(|s| Look { at: Duration::from_secs(s), resident: 1 << 24, descriptors: descriptors(s) }).collect()
+    }
+
+    #[test]
+    fn what_it_takes_to_reach_balance_is_no_growth() {
+        let filling = |second: u64| second.min(BALANCE.as_secs()) as usize;
+        for minutes in [2, 10] {
+            let (first, last) = ends(&looks(minutes, filling)).expect("enough was seen");
+            assert_eq!(first, last);
+            assert!(!grows(first, last), "{minutes}");
+        }
+    }
+
+    #[test]
+    fn growth_in_balance_is_found_in_the_shortest_soak() {
+        let (first, last) = ends(&looks(2, |second| second as usize)).expect("enough was seen");
+        assert!(grows(first, last), "{first:?} {last:?}");
+    }
+
+    #[test]
+    fn a_soak_that_was_cut_short_says_nothing_of_growth() {
+        assert!(ends(&looks(1, |_| 7)).is_err() && ends(&[]).is_err());
+    }
 }

@@ -45,10 +45,14 @@ pub(crate) fn judge(report: &Report) -> Vec<String> {
     verdicts
 }
 
-/// How many times better than coturn a load is to be, where there is a promise.
+/// How many times better than coturn a load is to be, where there is a promise. That of single packets is for many flows:
+/// the usual number or more.
 fn promise(workload: &Workload) -> Option<f64> {
     let usual = Workload::closed(workload.pattern, workload.way);
-    if *workload != usual || workload.leg != Leg::Udp || workload.family != Family::V4 {
+    let is_single = workload.pattern == Pattern::Audio && workload.way != Way::Relayed;
+    let counted = if is_single { workload.flows.min(usual.flows) } else { workload.flows };
+    if (Workload { flows: counted, ..*workload }) != usual || workload.leg != Leg::Udp || workload.family != Family::V4
+    {
         return None;
     }
     Some(match (workload.way, workload.pattern) {
@@ -84,6 +88,8 @@ mod tests {
         let promised = |text: &str| promise(&text.parse().expect("a load"));
 
         assert_eq!([promised("audio-up"), promised("video-down")], [Some(1.1), Some(2.0)]);
+        assert_eq!([promised("audio-up/4000"), promised("audio-down/200")], [Some(1.1), Some(1.1)], "many flows");
+        assert_eq!([promised("audio-up/99"), promised("video-up/4000"), promised("audio-relayed/4000")], [None; 3]);
         assert_eq!([promised("video-relayed"), promised("audio-relayed")], [Some(3.0), Some(3.0)]);
         assert_eq!([promised("video-up/tcp"), promised("audio-up/1"), promised("video-up/v6")], [None, None, None]);
     }
