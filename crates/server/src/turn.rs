@@ -13,6 +13,7 @@ mod endpoints;
 mod interfaces;
 pub(crate) mod metrics;
 mod outbox;
+mod own;
 mod parcels;
 mod port;
 mod refusals;

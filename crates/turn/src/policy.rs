@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{PoisonError, RwLock};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -18,10 +19,15 @@ use crate::address::{canonical, readings};
 ///
 /// An address is judged by all that it means ([`readings`]), so no spelling of an address is permitted where the plain
 /// address is not. Allowing `fc00::/7` does not open what `fd00::5efe:10.0.0.1` holds.
-#[derive(Clone, Debug)]
+///
+/// The server's own addresses change while it runs, so they can be replaced. Each judgement takes a lock for reading; that is
+/// when peers are admitted and for each Send indication, while data on channels asks nothing.
+#[derive(Debug)]
 pub struct PeerPolicy {
-    /// Most specific first; at one length, in the order in which they win.
-    rules: Vec<Rule>,
+    /// Those that last: the operator's, and what is special to everybody.
+    lasting: Vec<Rule>,
+    /// All of them, most specific first; at one length, in the order in which they win.
+    rules: RwLock<Vec<Rule>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -144,41 +150,56 @@ impl PeerPolicy {
                 return Err(NeverAllowed { prefix: *prefix, why: *why });
             }
         }
-        // Loopback is built in, and must not come back as an own address.
-        let own = own.into_iter().map(canonical).filter(|ip| !ip.is_loopback()).map(IpNet::from);
         let loopback = if allow_loopback { parsed(LOOPBACK).collect() } else { Vec::new() };
-        let mut rules = Vec::new();
+        let mut lasting = Vec::new();
         let mut add = |prefixes: &mut dyn Iterator<Item = IpNet>, rank| {
-            rules.extend(prefixes.map(|prefix| Rule { prefix: plain(prefix), rank }));
+            lasting.extend(prefixes.map(|prefix| Rule { prefix: plain(prefix), rank }));
         };
         add(&mut deny.into_iter(), Rank::DeniedByOperator);
         add(&mut allow.into_iter().chain(loopback), Rank::AllowedByOperator);
-        add(&mut parsed(SPECIAL_V4).chain(parsed(SPECIAL_V6)).chain(own), Rank::BuiltInDenial);
+        add(&mut parsed(SPECIAL_V4).chain(parsed(SPECIAL_V6)), Rank::BuiltInDenial);
         add(&mut parsed(GLOBAL), Rank::BuiltInPermission);
-        rules.sort_by_key(|rule| (u8::MAX - rule.prefix.prefix_len(), rule.rank));
-        Ok(Self { rules })
+        let rules = RwLock::new(ordered(&lasting, own));
+        Ok(Self { lasting, rules })
+    }
+
+    /// Puts other addresses in place of the server's `own` ones, from the next judgement on.
+    pub fn set_own(&self, own: Vec<IpAddr>) {
+        let rules = ordered(&self.lasting, own);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// Whether packets may be relayed to `ip`: what CreatePermission asks (RFC 8656 §9.2).
     pub fn permits(&self, ip: IpAddr) -> bool {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         // Who denies `2002::/16` means these addresses, whatever they stand for.
-        self.decision(ip) != Some(Rank::DeniedByOperator) && readings(ip).all(|reading| self.judge(reading))
+        decision(&rules, ip) != Some(Rank::DeniedByOperator) && readings(ip).all(|reading| judge(&rules, reading))
     }
 
     /// Whether packets may be relayed to a peer: what ChannelBind and Send ask, which know a port.
     pub fn permits_peer(&self, peer: SocketAddr) -> bool {
         !REFUSED_PORTS.contains(&peer.port()) && self.permits(peer.ip())
     }
+}
 
-    fn decision(&self, ip: IpAddr) -> Option<Rank> {
-        self.rules.iter().find(|rule| rule.prefix.contains(&ip)).map(|rule| rule.rank)
-    }
+/// The lasting rules with a denial of each own address among them, most specific first.
+fn ordered(lasting: &[Rule], own: Vec<IpAddr>) -> Vec<Rule> {
+    // Loopback is built in, and must not come back as an own address.
+    let own = own.into_iter().map(canonical).filter(|ip| !ip.is_loopback()).map(IpNet::from);
+    let own = own.map(|prefix| Rule { prefix, rank: Rank::BuiltInDenial });
+    let mut rules: Vec<Rule> = lasting.iter().copied().chain(own).collect();
+    rules.sort_by_key(|rule| (u8::MAX - rule.prefix.prefix_len(), rule.rank));
+    rules
+}
 
-    fn judge(&self, ip: IpAddr) -> bool {
-        match self.decision(ip) {
-            Some(Rank::AllowedByOperator | Rank::BuiltInPermission) => true,
-            Some(Rank::DeniedByOperator | Rank::BuiltInDenial) | None => false,
-        }
+fn decision(rules: &[Rule], ip: IpAddr) -> Option<Rank> {
+    rules.iter().find(|rule| rule.prefix.contains(&ip)).map(|rule| rule.rank)
+}
+
+fn judge(rules: &[Rule], ip: IpAddr) -> bool {
+    match decision(rules, ip) {
+        Some(Rank::AllowedByOperator | Rank::BuiltInPermission) => true,
+        Some(Rank::DeniedByOperator | Rank::BuiltInDenial) | None => false,
     }
 }
 
@@ -244,6 +265,18 @@ mod tests {
             assert!(!policy.permits(ip(own)), "{own}");
         }
         assert!(policy.permits(ip("198.41.0.6")) && policy.permits(ip("2600::8")));
+    }
+
+    #[test]
+    fn other_own_addresses_take_the_place_of_the_last_ones_and_of_nothing_else() {
+        let policy = policy(&["198.41.0.0/24", "10.1.0.0/16"], &["9.9.9.9/32"], &["198.41.0.4"]);
+        policy.set_own(vec![ip("10.1.0.7"), ip("2600::7")]);
+        for own in ["10.1.0.7", "::ffff:10.1.0.7", "2600::7", "9.9.9.9", "10.2.0.1", "127.0.0.1"] {
+            assert!(!policy.permits(ip(own)), "{own}");
+        }
+        for other in ["198.41.0.4", "10.1.0.8", "2600::8", "8.8.8.8"] {
+            assert!(policy.permits(ip(other)), "{other}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the workers of one server share: settings, who has which relayed port, quotas.
 //!
-//! The data path reads one atomic byte here, and only for packets to this server's own relayed addresses. Locks are taken
-//! when allocations come and go.
+//! The data path of channels reads one atomic byte here, and only for packets to this server's own relayed addresses. Locks
+//! are taken when allocations come and go; Send indications ask the policy, which has one for readers.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -21,8 +21,8 @@ pub struct Settings {
     pub relay_addresses: Vec<RelayAddress>,
     /// The ports of relays.
     pub relay_ports: RangeInclusive<u16>,
-    /// Which peers packets may go to.
-    pub policy: PeerPolicy,
+    /// Which peers packets may go to. Whoever keeps it can replace the server's own addresses in it.
+    pub policy: Arc<PeerPolicy>,
     /// Who may allocate.
     pub credentials: Arc<Credentials>,
     /// How many allocations there may be.
@@ -33,7 +33,7 @@ pub struct Settings {
     pub default_lifetime: Duration,
     /// Bytes of payload per second for each allocation in each direction.
     pub bandwidth: Option<u64>,
-    /// Answers per second to clients of a prefix that have not shown a password.
+    /// Answers per second to clients of a prefix that have not shown a password, from all workers together.
     pub answers_per_prefix: Rate,
     /// NAT detection (RFC 5780), where a second address is configured.
     pub alternate: Option<NatDetection>,
@@ -45,11 +45,11 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults around credentials and a policy, without relay addresses.
-    pub fn new(credentials: Arc<Credentials>, policy: PeerPolicy) -> Self {
+    pub fn new(credentials: Arc<Credentials>, policy: impl Into<Arc<PeerPolicy>>) -> Self {
         Self {
             relay_addresses: Vec::new(),
             relay_ports: 49152..=65535,
-            policy,
+            policy: policy.into(),
             credentials,
             quotas: QuotaLimits::default(),
             max_lifetime: Duration::from_secs(3600),

@@ -138,7 +138,7 @@ fn in_development_other_programs_on_the_relays_machine_are_peers() {
     let loopback = at("127.0.0.1:1").ip();
     let policy = PeerPolicy::new(Vec::new(), Vec::new(), vec![loopback], true).expect("a policy");
     let relay = RelayAddress { bind: loopback, external: loopback };
-    let mut world = World::with(Settings { relay_addresses: vec![relay], policy, ..world::settings() });
+    let mut world = World::with(Settings { relay_addresses: vec![relay], policy: policy.into(), ..world::settings() });
     let (ann, ann_at) = world.allocate(udp("127.0.0.1:40000"));
     // Also with ports that relays could have.
     for (number, port) in [(0x4000, 30_000), (0x4001, ann_at.port() ^ 1)] {

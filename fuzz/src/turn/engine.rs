@@ -80,7 +80,7 @@ pub(super) struct World {
     now: Now,
     pub(super) clients: [Client; CLIENTS],
     nonces: [String; CLIENTS],
-    policy: PeerPolicy,
+    policy: Arc<PeerPolicy>,
     token: [u8; 8],
     /// The second address, where NATs are detected.
     detection: Option<NatDetection>,
@@ -134,6 +134,7 @@ impl World {
         let ip = |text: &str| text.parse().expect("an address");
         let (v4, v6) = (ip("198.41.0.4"), ip("2a00:1450::7"));
         let policy = PeerPolicy::new(Vec::new(), Vec::new(), vec![v4, v6], false).expect("a policy");
+        let policy = Arc::new(policy);
         let secret: Secret = "a secret that has some thirty characters".parse().expect("a secret");
         let users = USERS[..2].iter().map(|(name, password)| StaticUser::new(name, password).expect("a user"));
         let credentials = Credentials::new("turn", secret, None, users.collect()).expect("credentials");
@@ -144,7 +145,7 @@ impl World {
             relay_ports: 49_152..=49_157,
             quotas: QuotaLimits { per_user: 3, ..QuotaLimits::default() },
             alternate: detection,
-            ..Settings::new(Arc::new(credentials), policy.clone())
+            ..Settings::new(Arc::new(credentials), Arc::clone(&policy))
         };
         let client = |via, remote: &str| Client { via, remote: remote.parse().expect("an address") };
         let began = Instant::now();

@@ -1,31 +1,26 @@
 //! The addresses of this machine: which of them relays get, and which are nobody's peers.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use switchboard_turn::RelayAddress;
 
 /// The addresses of the interface of this name that can be used for relays, as the system lists them.
-pub fn interface_addresses(name: &str) -> Vec<IpAddr> {
-    let usable = |address: &IpAddr| rank(*address).is_some();
-    interfaces()
-        .into_iter()
-        .filter(|(interface, _)| interface == name)
-        .map(|(_, address)| address)
-        .filter(usable)
-        .collect()
+///
+/// # Errors
+/// The system lists no interfaces.
+pub fn interface_addresses(name: &str) -> io::Result<Vec<IpAddr>> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    let named = interfaces.iter().filter(|interface| interface.name == name).map(if_addrs::Interface::ip);
+    Ok(named.filter(|address| rank(*address).is_some()).collect())
 }
 
 /// All addresses of this machine's interfaces.
-pub(super) fn own_addresses() -> Vec<IpAddr> {
-    interfaces().into_iter().map(|(_, address)| address).collect()
-}
-
-fn interfaces() -> Vec<(String, IpAddr)> {
-    let found = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot list the addresses of this machine; relaying over loopback alone");
-        Vec::new()
-    });
-    found.into_iter().map(|interface| (interface.name.clone(), interface.ip())).collect()
+///
+/// # Errors
+/// The system lists no interfaces. That is not the same as that there are none: who goes on relays to this machine itself.
+pub(super) fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect())
 }
 
 /// The addresses that relays get where none is configured: the best of each family, and loopback only if there is no other.
@@ -111,6 +106,6 @@ mod tests {
 
     #[test]
     fn an_interface_that_does_not_exist_has_no_addresses() {
-        assert!(interface_addresses("no-such-interface").is_empty());
+        assert_eq!(interface_addresses("no-such-interface").expect("interfaces"), Vec::<IpAddr>::new());
     }
 }

@@ -14,11 +14,13 @@ use switchboard_turn::{
     Credentials, CredentialsError, Engine, NeverAllowed, PeerPolicy, QuotaLimits, RelayAddress, Secret, Settings,
     Shared, WorkerId,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::addrs::TurnAddrs;
 use super::bind::{self, Bound};
 use super::endpoints::Endpoints;
 use super::interfaces;
+use super::own::{OwnAddresses, Reading};
 use super::parcels::{self, Address, Inbox, Post};
 use super::refusals::Refusals;
 use super::relays::Relays;
@@ -59,6 +61,12 @@ pub enum TurnError {
         /// The second address.
         alternate: SocketAddr,
     },
+    /// Which addresses are this machine's cannot be had, so nobody could be kept from them.
+    #[error(
+        "cannot list the addresses of this machine, which relays must not lead to: {0}; let the server open netlink sockets \
+         (AF_NETLINK), or set turn.listen to \"none\"."
+    )]
+    Interfaces(io::Error),
     /// The range of relay ports is empty.
     #[error("the range of relay ports is empty; write the lower port first.")]
     NoPorts,
@@ -89,6 +97,8 @@ pub(crate) struct Turn {
     stop: Arc<AtomicBool>,
     wakers: Vec<Arc<Waker>>,
     threads: Vec<JoinHandle<()>>,
+    /// Keeps the peer policy up to date with this machine's addresses.
+    _watch: Option<AbortOnDropHandle<()>>,
 }
 
 impl Turn {
@@ -97,14 +107,28 @@ impl Turn {
     /// # Errors
     /// Says what cannot be had, and what to do.
     pub(crate) fn spawn(config: &TurnConfig) -> Result<Option<Self>, SpawnError> {
+        Self::spawn_on(config, interfaces::own_addresses)
+    }
+
+    /// As [`Self::spawn`], on a machine whose addresses `read` lists.
+    fn spawn_on(config: &TurnConfig, mut read: impl Reading) -> Result<Option<Self>, SpawnError> {
         let workers = worker_count(config);
         let tls = config.tls.as_ref().map(Certificate::load).transpose().map_err(TurnError::from)?.map(Arc::new);
         let Some(mut sockets) = Sockets::bind(config, workers, tls.is_some())? else { return Ok(None) };
         let addrs = TurnAddrs { alternate: config.nat_detection, ..sockets.addrs() };
-        let relay_addresses = relay_addresses(config)?;
+        let own = read().map_err(TurnError::Interfaces)?;
+        let relay_addresses = relay_addresses(config, &own)?;
+        let external: Vec<IpAddr> = relay_addresses.iter().map(|address| address.external).collect();
+        let policy = Arc::new(policy(config, own.iter().chain(&external).copied().collect())?);
         let detection = sockets.bind_alternates(config.nat_detection, &relay_addresses)?;
         let credentials = Arc::new(credentials(config)?);
-        let shared = shared(config, relay_addresses, detection, Arc::clone(&credentials), workers)?;
+        let settings = Settings {
+            relay_addresses,
+            alternate: detection,
+            workers: workers as u8,
+            ..settings(config, &credentials, &policy)?
+        };
+        let shared = Shared::new(settings, rand::rng().random());
         let mut turn = Self {
             addrs,
             credentials,
@@ -113,6 +137,7 @@ impl Turn {
             stop: Arc::default(),
             wakers: Vec::new(),
             threads: Vec::new(),
+            _watch: OwnAddresses::new(read, policy, external, own).watch(),
         };
         turn.start(config, &shared, sockets, tls).map_err(TurnError::Threads)?;
         Ok(Some(turn))
@@ -327,9 +352,9 @@ fn credentials(config: &TurnConfig) -> Result<Credentials, TurnError> {
 }
 
 /// The addresses that relays get, each tried.
-fn relay_addresses(config: &TurnConfig) -> Result<Vec<RelayAddress>, TurnError> {
+fn relay_addresses(config: &TurnConfig, own: &[IpAddr]) -> Result<Vec<RelayAddress>, TurnError> {
     let addresses = match &config.relay_addresses[..] {
-        [] => interfaces::relay_addresses(&interfaces::own_addresses()),
+        [] => interfaces::relay_addresses(own),
         configured => configured.to_vec(),
     };
     for RelayAddress { bind, .. } in &addresses {
@@ -338,24 +363,21 @@ fn relay_addresses(config: &TurnConfig) -> Result<Vec<RelayAddress>, TurnError> 
     Ok(addresses)
 }
 
-/// What the workers' engines share.
-fn shared(
+fn policy(config: &TurnConfig, own: Vec<IpAddr>) -> Result<PeerPolicy, TurnError> {
+    Ok(PeerPolicy::new(config.allow_peers.clone(), config.deny_peers.clone(), own, config.allow_loopback_peers)?)
+}
+
+/// What the configuration alone says of what the workers' engines share.
+fn settings(
     config: &TurnConfig,
-    relay_addresses: Vec<RelayAddress>,
-    alternate: Option<NatDetection>,
-    credentials: Arc<Credentials>,
-    workers: usize,
-) -> Result<Arc<Shared>, TurnError> {
+    credentials: &Arc<Credentials>,
+    policy: &Arc<PeerPolicy>,
+) -> Result<Settings, TurnError> {
     if config.relay_ports.is_empty() {
         return Err(TurnError::NoPorts);
     }
-    let external = relay_addresses.iter().map(|address| address.external);
-    let own = interfaces::own_addresses().into_iter().chain(external).collect();
-    let policy =
-        PeerPolicy::new(config.allow_peers.clone(), config.deny_peers.clone(), own, config.allow_loopback_peers)?;
     let limits = &config.limits;
-    let settings = Settings {
-        relay_addresses,
+    Ok(Settings {
         relay_ports: config.relay_ports.clone(),
         quotas: QuotaLimits {
             total: limits.allocations,
@@ -365,9 +387,28 @@ fn shared(
         max_lifetime: config.max_allocation_lifetime,
         bandwidth: limits.bytes_per_second,
         min_integrity: config.min_integrity,
-        alternate,
-        workers: workers as u8,
-        ..Settings::new(credentials, policy)
-    };
-    Ok(Shared::new(settings, rand::rng().random()))
+        ..Settings::new(Arc::clone(credentials), Arc::clone(policy))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_relayed_where_it_cannot_be_known_which_addresses_are_own() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let config = TurnConfig {
+            listen: TurnListen::At(vec![SocketAddr::new(loopback, 0)]),
+            relay_addresses: vec![RelayAddress { bind: loopback, external: loopback }],
+            ..TurnConfig::default()
+        };
+        let refused = Turn::spawn_on(&config, || Err(io::ErrorKind::PermissionDenied.into())).expect_err("no start");
+        assert_eq!(
+            refused.to_string(),
+            "cannot list the addresses of this machine, which relays must not lead to: permission denied; let the server open \
+             netlink sockets (AF_NETLINK), or set turn.listen to \"none\"."
+        );
+        assert!(Turn::spawn_on(&config, || Ok(Vec::new())).expect("a start").is_some());
+    }
 }

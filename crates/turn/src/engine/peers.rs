@@ -131,7 +131,8 @@ impl Peers {
         }
         self.permit(&[peer.ip()], now).map_err(|Full| Unbound::Full)?;
         match place {
-            Ok(at) => self.channels[at].expires = expires,
+            // The policy may have learnt of other own addresses since.
+            Ok(at) => (self.channels[at].expires, self.channels[at].way) = (expires, way),
             Err(at) => self.channels.insert(at, Channel { peer, expires, permitted, number, way }),
         }
         Ok(())

@@ -137,10 +137,18 @@ impl Settings {
             match source {
                 RelaySource::Address(address) => addresses.push(*address),
                 RelaySource::Interface(name) => {
-                    let found = interface_addresses(name);
-                    if found.is_empty() {
-                        let sentence = format!("names an interface that has no address: {name}");
-                        let hint = "`ip address` lists the interfaces of this machine";
+                    let (found, complaint) = match interface_addresses(name) {
+                        Ok(found) if found.is_empty() => {
+                            let sentence = format!("names an interface that has no address: {name}");
+                            (found, Some((sentence, "`ip address` lists the interfaces of this machine")))
+                        }
+                        Ok(found) => (found, None),
+                        Err(error) => {
+                            let sentence = format!("names an interface, {name}, and the system lists none: {error}");
+                            (Vec::new(), Some((sentence, "let the server open netlink sockets (AF_NETLINK)")))
+                        }
+                    };
+                    if let Some((sentence, hint)) = complaint {
                         problems.push(self.problem("turn.relay_addresses", &sentence, hint));
                     }
                     addresses.extend(found.into_iter().map(|own| RelayAddress { bind: own, external: own }));
