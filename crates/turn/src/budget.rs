@@ -20,9 +20,22 @@ pub struct Rate {
 
 impl Default for Rate {
     fn default() -> Self {
-        // At 68 bytes an answer, 14 kB/s to a /24. A page that gathers asks for some ten; a campus behind one /24 reloads
+        // At 68 bytes an answer, 14 kB/s to a /24 from all workers together. A page that gathers asks for some ten; a campus behind one /24 reloads
         // a hundred pages at once.
         Self { per_second: 200, burst: 1_000 }
+    }
+}
+
+/// The least that a worker's share of a rate is, however many there are: a page's questions at once, and a few a second to
+/// repeat what was lost. The shares of up to 20 workers add up to the default, not more.
+const LEAST: Rate = Rate { per_second: 10, burst: 50 };
+
+impl Rate {
+    /// What one of so many workers may answer, so that all of them together keep to the rate. The kernel deals out clients by
+    /// address and port, so a network with many clients is spread evenly, and a single client has one worker's share.
+    pub(crate) fn share(self, workers: u8) -> Self {
+        let part = |whole: u32, least: u32| (whole / u32::from(workers.max(1))).max(least.min(whole));
+        Self { per_second: part(self.per_second, LEAST.per_second), burst: part(self.burst, LEAST.burst) }
     }
 }
 
@@ -144,6 +157,17 @@ mod tests {
             budget.allows(IpAddr::V4(source.wrapping_mul(2_654_435_761).into()), now);
         }
         assert_eq!(budget.rows.iter().map(|row| row.len()).collect::<Vec<_>>(), [BUCKETS; 2]);
+    }
+
+    #[test]
+    fn the_shares_of_all_workers_are_the_whole_and_one_is_never_too_small() {
+        let whole = Rate::default();
+        assert_eq!((whole.share(1), whole.share(0)), (whole, whole));
+        assert_eq!(whole.share(4), Rate { per_second: 50, burst: 250 });
+        assert_eq!(whole.share(20), LEAST);
+        assert_eq!(whole.share(128), LEAST);
+        let (none, little) = (Rate { per_second: 0, burst: 0 }, Rate { per_second: 3, burst: 20 });
+        assert_eq!((none.share(8), little.share(8)), (none, little));
     }
 
     #[test]

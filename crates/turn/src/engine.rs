@@ -90,7 +90,7 @@ impl Engine {
         Self {
             worker,
             nonces: Nonces::new(shared.nonce_secret()),
-            budget: Budget::new(shared.settings().answers_per_prefix, rng.random()),
+            budget: Budget::new(shared.settings().answers_per_prefix.share(shared.settings().workers), rng.random()),
             rng,
             allocations: Table::default(),
             clients,

@@ -99,6 +99,19 @@ fn a_prefix_that_asks_too_often_is_answered_no_more_and_others_are() {
 }
 
 #[test]
+fn all_workers_together_answer_a_prefix_no_more_often_than_one_would() {
+    let answers_per_prefix = Rate { per_second: 40, burst: 400 };
+    let mut world = World::with(Settings { answers_per_prefix, workers: 4, ..world::settings() });
+    let request = world.plain(Method::Binding, empty);
+    let mut answered = 0;
+    for packet in 0..4_000_u16 {
+        let client = udp(&format!("192.0.2.{}:{}", packet % 256, 5_000 + packet));
+        answered += u32::from(world.client_of(usize::from(packet % 4), client, &request) != Event::Nothing);
+    }
+    assert_eq!(answered, 400);
+}
+
+#[test]
 fn a_client_with_an_allocation_costs_the_budget_nothing() {
     let answers_per_prefix = Rate { per_second: 1, burst: 1 };
     let mut world = World::with(Settings { answers_per_prefix, ..world::settings() });
