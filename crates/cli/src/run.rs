@@ -6,7 +6,7 @@ use std::process;
 
 use anyhow::Context as _;
 use switchboard_server::Server;
-use switchboard_server::config::{Secret, TlsFiles};
+use switchboard_server::config::{Secret, TlsFiles, TurnConfig, TurnListen};
 use tokio::runtime::{Builder, Runtime};
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
@@ -24,9 +24,14 @@ use crate::start;
 /// A configuration that cannot be used, or a server that cannot start.
 pub(crate) fn serve(sources: Sources) -> anyhow::Result<()> {
     let settings = Settings::load(&sources)?;
-    let secret = settings.meaning()?.turn.secret;
+    let TurnConfig { secret, limits, listen, tls, .. } = settings.meaning()?.turn;
     let filter = logging::start(settings.raw.log.format, &settings.raw.log.filter)?;
-    raise_open_files();
+    let files = raise_open_files();
+    if (listen != TurnListen::Off || tls.is_some())
+        && let Some(sentence) = too_few_files(files, limits.allocations)
+    {
+        warn!("{sentence}");
+    }
     runtime().context("cannot start threads")?.block_on(Serving { sources, settings, filter, secret }.run())
 }
 
@@ -202,16 +207,50 @@ fn screen() -> Screen {
     Screen { size: size.filter(|(columns, _)| *columns > 0).unwrap_or((80, 24)), colours: logging::colours() }
 }
 
-/// Raises the limit of open files to what the system grants: each socket is one, and the usual 1,024 are soon used up.
-fn raise_open_files() {
+/// Raises the limit of open files to what the system grants: each socket is one, and the usual 1,024 are soon used up. Returns
+/// the limit that holds then; none is no limit.
+fn raise_open_files() -> Option<u64> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => debug!(files = ?limit.maximum, "raised the limit of open files"),
-            Err(error) => warn!(%error, files = ?limit.current, "cannot raise the limit of open files"),
+            Ok(()) => {
+                debug!(files = ?limit.maximum, "raised the limit of open files");
+                limit.maximum
+            }
+            Err(error) => {
+                warn!(%error, files = ?limit.current, "cannot raise the limit of open files");
+                limit.current
+            }
         }
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// What to say where the allocations that TURN may make do not fit into the limit of open files.
+fn too_few_files(files: Option<u64>, allocations: u32) -> Option<String> {
+    let files = files.filter(|files| *files <= u64::from(allocations))?;
+    Some(format!(
+        "turn.allocations is {allocations}, each of which is an open file, but the limit of open files is {files}: raise it \
+         (LimitNOFILE= in systemd, --ulimit nofile= in Docker) or set turn.allocations lower"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_few_files;
+
+    #[test]
+    fn open_files_have_to_be_more_than_allocations() {
+        assert_eq!(too_few_files(None, 4_096), None);
+        assert_eq!(too_few_files(Some(4_097), 4_096), None);
+        assert_eq!(
+            too_few_files(Some(4_096), 4_096).expect("a sentence"),
+            "turn.allocations is 4096, each of which is an open file, but the limit of open files is 4096: raise it \
+             (LimitNOFILE= in systemd, --ulimit nofile= in Docker) or set turn.allocations lower"
+        );
     }
 }

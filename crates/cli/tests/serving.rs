@@ -141,6 +141,18 @@ fn another_secret_of_turn_signs_without_a_restart() {
 }
 
 #[test]
+fn more_allocations_than_open_files_are_told_at_the_start_where_there_is_turn() {
+    let few = |turn: &str| Serving::start_with_files(300, &["--admin-listen", "none", "--turn-listen", turn]);
+    let line = few("127.0.0.1:0").logged("turn.allocations");
+    assert!(line.contains("turn.allocations is 4096") && line.contains("open files is 300: raise it"), "{line}");
+    let (before, _) = few("none").logged_until("\"serving\"");
+    assert!(!before.concat().contains("turn.allocations"), "{before:?}");
+    let enough = ["--admin-listen", "none", "--turn-listen", "127.0.0.1:0", "--set", "turn.allocations=100"];
+    let (before, _) = Serving::start_with_files(300, &enough).logged_until("\"serving\"");
+    assert!(!before.concat().contains("turn.allocations"), "{before:?}");
+}
+
+#[test]
 fn a_port_in_use_is_told_in_one_sentence() {
     let other = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = other.local_addr().expect("bound").to_string();

@@ -94,6 +94,14 @@ impl Serving {
         Self::spawn(command)
     }
 
+    /// Starts the same where the system grants it so many open files and no more.
+    pub fn start_with_files(files: u32, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.env_clear().args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]);
+        command.args([env!("CARGO_BIN_EXE_switchboard"), "serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::spawn(command)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
