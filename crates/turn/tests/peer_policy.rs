@@ -3,11 +3,13 @@
 
 mod world;
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::TestRunner;
 use switchboard_turn::message::known;
 use switchboard_turn::{PeerPolicy, canonical};
 use world::{World, udp};
@@ -145,6 +147,39 @@ fn a_client_is_told_403_for_every_row_and_sends_nothing_there() {
         }
     }
     assert_eq!(login.permit(&mut world, &["93.184.216.34:5000", "10.0.0.1:5000"]).code(), 403, "one of two");
+}
+
+/// The same property through a whole server: what a client asks for, and not only what the policy would say.
+#[test]
+fn a_client_is_told_403_for_any_address_of_every_row_in_every_spelling() {
+    let mut world = World::new();
+    let login = world.log_in(udp("192.0.2.9:5000"));
+    let both = |writer: &mut switchboard_turn::message::Writer<'_>| {
+        writer.attribute(known::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
+    };
+    assert_eq!(login.allocate(&mut world, both).code(), 0);
+    let mut world = RefCell::new(world);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(40));
+    for row in REFUSED {
+        let net: IpNet = row.parse().expect("a prefix");
+        let refused = runner.run(&(any::<u128>(), 1_u16..), |(noise, port)| {
+            let mut all = vec![within(net, noise)];
+            if let IpAddr::V4(v4) = all[0] {
+                // Relays of this server may be named: they are reached without a socket.
+                prop_assume!(v4.to_string() != world::RELAY_V4);
+                all.extend(aliases(v4, noise));
+            }
+            for ip in all {
+                let (world, peer) = (&mut *world.borrow_mut(), SocketAddr::new(ip, port).to_string());
+                prop_assert_eq!(login.permit(world, &[&peer]).code(), 403, "CreatePermission for {} of {}", peer, row);
+                prop_assert_eq!(login.bind(world, 0x4000, &peer).code(), 403, "ChannelBind to {} of {}", peer, row);
+            }
+            Ok(())
+        });
+        refused.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    // It is the address that was refused, and nothing else about the requests.
+    assert_eq!(login.permit(world.get_mut(), &["93.184.216.34:5000"]).code(), 0);
 }
 
 #[test]
