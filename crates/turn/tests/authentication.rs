@@ -2,9 +2,11 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use switchboard_turn::message::{Integrity, Key, Message, Method, PasswordAlgorithm, Writer, known};
 use switchboard_turn::stats::{AuthFailure, Refused};
-use switchboard_turn::{Client, Rate, Settings, Via};
+use switchboard_turn::{Client, Credentials, Rate, Settings, Via};
 use world::{EPOCH, Event, Login, PASSWORD, USER, World, at, udp};
 
 const ANN: &str = "192.0.2.9:5000";
@@ -26,6 +28,22 @@ fn the_first_answer_has_at_most_68_bytes_and_all_that_is_needed() {
     assert_eq!(message.attribute(known::PASSWORD_ALGORITHMS), Some(&[0, 2, 0, 0][..]));
     assert_eq!(message.attribute(known::SOFTWARE), None);
     assert_eq!(message.integrity(), None);
+}
+
+#[test]
+fn the_first_answer_has_at_most_136_bytes_with_the_longest_realm_of_the_configuration() {
+    let secret = || "a secret that has some thirty characters".parse().expect("a strong secret");
+    for (length, plain) in [(4, 68), (64, 128)] {
+        let credentials = Credentials::new(&"r".repeat(length), secret(), None, Vec::new()).expect("credentials");
+        let mut world = World::with(Settings { credentials: Arc::new(credentials), ..world::settings() });
+        let request = world.plain(Method::Allocate, transport);
+        assert_eq!(world.client(udp(ANN), &request).reply().0.len(), plain);
+        let request = world.plain(Method::Allocate, |writer| {
+            transport(writer);
+            writer.fingerprint();
+        });
+        assert_eq!(world.client(udp(ANN), &request).reply().0.len(), plain + 8, "with FINGERPRINT");
+    }
 }
 
 #[test]

@@ -89,7 +89,8 @@ settings! {
             |server| server.turn.tls.as_ref().map(|tls| FilePath(tls.private_key.clone()));
 
         /// The realm of all credentials (RFC 8489). Who uses credentials of the users below may have to type it; changing it
-        /// invalidates nothing else.
+        /// invalidates nothing else. It is in the answer to whoever asks without credentials, also under a forged address: that has
+        /// 68 bytes with the default, 76 if asked with FINGERPRINT, and up to 136 with the longest realm, 64 bytes.
         realm: Realm = |server| Realm(server.turn.realm.clone());
 
         /// The addresses under which relayed clients are reached, at most one of each family for a client. Behind a 1:1 NAT (many
@@ -126,7 +127,8 @@ settings! {
         max_allocation_lifetime: Span<600_000, DAY> = |server| Span(server.turn.max_allocation_lifetime);
 
         /// Networks to which clients may relay although they are special, such as a private one where other servers are.
-        /// By default only public addresses are reached, and none of this machine.
+        /// By default only public addresses are reached, and none of this machine. Ports 0, 19, 53, 123, 161 and 389 are refused
+        /// at every address, for services there amplify; 1900 (SSDP) and 11211 (memcached) are not, for a NAT may give these to a peer.
         allow_peers: Vec<Network> = |server| server.turn.allow_peers.iter().copied().map(Network).collect();
 
         /// Networks to which clients may not relay although they are public.
@@ -151,7 +153,8 @@ settings! {
         workers: Option<Count<1, 64>> = |server| server.turn.workers.map(|workers| Count(workers.get().into()));
 
         /// A second address, by which clients can find out what kind of NAT they are behind (RFC 5780). Off by default, for it
-        /// makes the server answer from where nobody asked, and to ports of a client that did not ask.
+        /// makes the server answer from where nobody asked, and to ports of a client that did not ask. Pages are told of it as a
+        /// second STUN server, so that `/diagnostics` can tell how a router maps ports.
         nat_detection: Option<TurnAddr> = |server| server.turn.nat_detection.map(Addr);
 
         /// The weakest integrity of messages that is accepted. Browsers know SHA-1 alone.
