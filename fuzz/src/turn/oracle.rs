@@ -55,6 +55,8 @@ struct Both {
 enum Outcome {
     Nothing,
     Success(Option<u32>),
+    /// The client's own address, in answer to a Binding request.
+    Mapped(SocketAddr),
     Error(u16),
     Relayed(SocketAddr, Vec<u8>),
     Delivered(Vec<u8>),
@@ -120,8 +122,32 @@ impl Both {
                 self.compare(slot, &packet, outcome(ours), theirs)
             }
             2 => self.arrive(script),
+            3 => self.bind(script, slot, step),
             _ => self.request(script, slot, step),
         }
+    }
+
+    /// A Binding request: bare, with what it need not have, with what nobody understands, or under a name that counts for nothing.
+    fn bind(&mut self, script: &mut Script<'_>, slot: usize, step: usize) -> bool {
+        let mut packet = Vec::new();
+        let mut writer = Writer::new(&mut packet, Class::Request, Method::Binding, TransactionId([step as u8; 12]));
+        let kind = script.byte();
+        if kind & 1 != 0 {
+            formal_attributes(script, &mut writer, [7; 8]);
+        }
+        if kind & 2 != 0 {
+            writer.attribute(known::USERNAME, USERS[slot].0.as_bytes());
+        }
+        if kind & 4 != 0 {
+            writer.fingerprint();
+        }
+        let ours = outcome(self.ours.client(self.ours.clients[slot], &packet));
+        let theirs = match self.send_theirs(slot, &packet, None) {
+            // The other one answers Binding requests to itself; what it would have said is compared all the same.
+            Outcome::Relayed(to, reply) if to == server() => answer(&reply),
+            other => other,
+        };
+        self.compare(slot, &packet, ours, theirs)
     }
 
     fn request(&mut self, script: &mut Script<'_>, slot: usize, step: usize) -> bool {
@@ -317,6 +343,7 @@ fn answer(reply: &[u8]) -> Outcome {
     let message = Message::parse(reply).expect("a message");
     match message.error_code() {
         Some(code) => Outcome::Error(code),
+        None if message.method() == Method::Binding => message.mapped().map_or(Outcome::Success(None), Outcome::Mapped),
         None => Outcome::Success(message.lifetime().and_then(Result::ok)),
     }
 }
@@ -332,7 +359,9 @@ fn excuse(packet: &[u8], ours: &Outcome, theirs: &Outcome) -> Option<&'static st
     let has = |kind: u16| message.attribute(kind).is_some();
     let number = message.channel_number().and_then(Result::ok);
     match (ours, theirs) {
-        (Outcome::Error(403), _) => Some("ours: it has no peer policy (RFC 8656 §21.2)"),
+        (Outcome::Error(403), _) if peers.iter().any(|peer| is_refused(*peer, message.method())) => {
+            Some("ours: it has no peer policy (RFC 8656 §21.2)")
+        }
         _ if peers.iter().any(|peer| is_own(*peer)) => Some("ours: to it, its own relays are peers as others are"),
         (Outcome::Nothing, Outcome::Relayed(peer, _)) if peer.port() < 1024 => Some("ours: it has no peer policy"),
         _ if has_duplicate(&message) => Some("ours: the first of several counts (RFC 8489 §14); to it, the last"),
@@ -356,6 +385,14 @@ fn excuse(packet: &[u8], ours: &Outcome, theirs: &Outcome) -> Option<&'static st
         }
         _ => None,
     }
+}
+
+/// Whether a peer is none that packets may go to: nothing else is worth 403. Written down here once more, so that the policy
+/// is not its own judge. A permission is for every port, and is refused for none.
+fn is_refused(peer: SocketAddr, method: Method) -> bool {
+    const ADDRESSES: [&str; 4] = ["10.0.0.1", "127.0.0.1", "64:ff9b::a00:1", "255.255.255.255"];
+    let is_there = ADDRESSES.iter().any(|ip| ip.parse() == Ok(peer.ip())) || is_own(peer);
+    is_there || (method == Method::ChannelBind && [0, 53].contains(&peer.port()))
 }
 
 /// Codes for what a request says, which are checked in any order once it is known who asks.
