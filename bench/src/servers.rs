@@ -240,6 +240,7 @@ pub(crate) fn configuration() -> String {
         "connections",
         "connections_per_address",
         "rooms",
+        "rooms_per_address",
         "messages_per_connection",
         "burst_per_connection",
         "messages_per_address",

@@ -49,6 +49,7 @@ export function refusal(error, host) {
   switch (error.code) {
     case 'room-full': return { title: 'This room is full', retry: true, fresh: true, words: ['It has as many people as it can hold. Try again when somebody has left, or start a new room and send its link round.'] }
     case 'room-not-found': return { title: 'This room is no longer there', retry: true, fresh: true, words: ['A room lasts while somebody is in it. Ask for a new link, or start a room yourself.'] }
+    case 'address-full': return { title: 'Too many rooms from your network', retry: true, fresh: false, words: ['As many rooms as one network may have were opened from yours. Leave one, or try again in a little while.'] }
     case 'server-full': return { title: 'The server is full', retry: true, fresh: false, words: ['It has as many rooms as it can hold. Try again in a little while.'] }
     case 'bad-room': return { title: 'No room can have this name', retry: false, fresh: true, words: ['The link seems damaged. Ask for it again, or start a new room.'] }
     case 'unsupported-version': return { title: 'This page is out of date', retry: true, fresh: false, words: ['The server has been updated. Load the page again.'] }

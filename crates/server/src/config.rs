@@ -108,6 +108,9 @@ pub struct Limits {
     pub connections_per_address: u32,
     /// Rooms in all. Default 10,000: half as many as sockets, for a room with one member talks to nobody.
     pub rooms: usize,
+    /// Rooms that were made from one IPv4 address or IPv6 /64. Default 1,000: a tenth of all, so that no address fills the
+    /// server, and four for each of its sockets.
+    pub rooms_per_address: u32,
     /// Members of one room. Default 32: in a full mesh each has a connection to every other, 496 in all.
     pub room_members: usize,
     /// Rooms that one peer can be in. Default 8.
@@ -168,6 +171,7 @@ impl Config {
             connections: limits.connections,
             connections_per_address: limits.connections_per_address,
             rooms: limits.rooms,
+            rooms_per_address: limits.rooms_per_address,
             room_members: limits.room_members,
             rooms_per_peer: limits.rooms_per_peer,
             grace: limits.grace,
@@ -233,6 +237,7 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 256,
             rooms: 10_000,
+            rooms_per_address: 1_000,
             room_members: 32,
             rooms_per_peer: 8,
             messages_per_connection: Rate { per_second: 50, burst: 200 },

@@ -178,8 +178,10 @@ enum Standing {
 }
 
 /// A room that has members.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Room {
+    /// Against whose limit it counts: the address of the peer that made it, whether that one stays or not.
+    charged: AddressKey,
     /// In the order they came.
     members: Vec<PeerId>,
     /// Under which id it gathers members, until it is complete; none if it is no group.
@@ -251,6 +253,7 @@ impl Core {
 
     fn handle_request(&mut self, conn: ConnId, request: Request<'_>, reference: Option<Reference>, now: Instant) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let from = connection.address;
         let peer = match &mut connection.state {
             Standing::Greeted { peer, unconfirmed } => {
                 let peer = *peer;
@@ -290,11 +293,11 @@ impl Core {
                 self.refuse(conn, ErrorCode::AlreadyGreeted, message, reference);
             }
             Request::Join { room, if_missing } => {
-                let entered = self.enter(peer, room, if_missing);
+                let entered = self.enter(peer, from, room, if_missing);
                 self.answer_join(conn, peer, entered, reference, now);
             }
             Request::JoinGroup { room, size } => {
-                let entered = self.enter_group(peer, room, size);
+                let entered = self.enter_group(peer, from, room, size);
                 self.answer_join(conn, peer, entered, reference, now);
             }
             Request::Leave { room } => self.leave(conn, peer, &room, reference),
@@ -372,6 +375,7 @@ impl Core {
         self.peers.clear();
         self.rooms.clear();
         self.gathering.clear();
+        self.addresses.clear();
         self.timers.clear();
     }
 

@@ -57,6 +57,74 @@ fn rooms_members_and_rooms_per_peer_have_limits() {
 }
 
 #[test]
+fn rooms_of_one_address_have_a_limit_until_they_are_gone_whoever_is_in_them() {
+    let mut world = World::new(Config { rooms_per_address: 2, ..Config::default() });
+    let (ann, bob) = (world.client(), world.client());
+    world.join(&ann, "first");
+    world.join(&bob, "first");
+    world.read(ann.conn);
+    world.join(&ann, "second");
+    // Its socket is lost and frees its place, but its rooms stay.
+    world.close(ann.conn, Closing::Lost);
+    world.read(bob.conn);
+    world.say(bob.conn, r#"{"type":"join","room":"third"}"#);
+    match world.next(bob.conn) {
+        ServerMessage::Error { code: ErrorCode::AddressFull, message } => {
+            assert!(message.contains("the limit is 2") && message.contains("leave some"), "{message}");
+        }
+        other => panic!("no such error but {other:?}"),
+    }
+    assert_eq!(world.core.stats().join_refused_total[Dialect::Switchboard], 1);
+    // Others are not concerned, and whoever enters what is there makes no room.
+    let neighbour = world.client_from(address(2), Dialect::Switchboard);
+    world.join(&neighbour, "third");
+    world.join(&bob, "third");
+    // The second room ends with the place that was held in it; the first goes on without who made it.
+    world.pass(Duration::from_secs(30));
+    world.read(bob.conn);
+    world.join(&bob, "fourth");
+    world.say(bob.conn, r#"{"type":"join","room":"fifth"}"#);
+    assert_eq!(world.error(bob.conn), ErrorCode::AddressFull);
+    world.say(bob.conn, r#"{"type":"leave","room":"first"}"#);
+    world.read(bob.conn);
+    world.join(&bob, "fifth");
+}
+
+#[test]
+fn rooms_of_one_ipv6_subscriber_count_as_of_one_address() {
+    let mut world = World::new(Config { rooms_per_address: 1, ..Config::default() });
+    let mut member = |text: &str, room: &str| {
+        let from: IpAddr = text.parse().expect("an address");
+        let client = world.client_from(ClientAddr::new(from), Dialect::SocketIo);
+        world.say(client.conn, &format!(r#"{{"type":"join","room":"{room}"}}"#));
+        matches!(world.next(client.conn), ServerMessage::Joined { .. })
+    };
+    assert!(member("2001:db8:0:1::1", "first"));
+    assert!(!member("2001:db8:0:1:ffff::2", "second"));
+    assert!(member("2001:db8:0:2::1", "second"));
+}
+
+#[test]
+fn a_flood_of_all_together_slows_everybody_and_loses_nothing() {
+    let mut world = World::new(Config { in_all: Rate { per_second: 10, burst: 20 }, ..Config::default() });
+    let ann = world.client();
+    let other = world.client_from(address(2), Dialect::Switchboard);
+    let mut slowest = Duration::ZERO;
+    for n in 0..100 {
+        let who = if n % 2 == 0 { &ann } else { &other };
+        if let Some(at) = world.say(who.conn, r#"{"type":"ping"}"#) {
+            slowest = slowest.max(at - world.now);
+        }
+    }
+    // Two hellos came before; (102 - 20) at 10 a second are worked off in 8.2 s, whoever sent them.
+    assert_eq!(slowest, Duration::from_millis(8_200));
+    for conn in [ann.conn, other.conn] {
+        let pongs = world.read(conn).into_iter().filter(|message| matches!(message, ServerMessage::Pong));
+        assert_eq!(pongs.count(), 50);
+    }
+}
+
+#[test]
 fn a_flood_is_slowed_loses_nothing_and_is_told_once() {
     let mut world = World::new(Config::default());
     let (ann, bob) = (world.member(), world.member());

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use switchboard_signalling::core::{Closing, Config, ConnId, IceGrant, IceRequest, IceSource};
 use switchboard_wire::PeerId;
 use switchboard_wire::rooms::{Dialect, ServerMessage};
-use world::{Client, World};
+use world::{Client, World, address};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -54,6 +54,8 @@ struct Witness {
     last: HashMap<PeerId, u64>,
     own: Option<PeerId>,
     socketio: bool,
+    /// The last number of the address that its own connection came from.
+    from: u8,
 }
 
 impl Witness {
@@ -119,6 +121,9 @@ impl IceSource for ShortLived {
     }
 }
 
+/// Where the clients come from; those that resume come from the first.
+const ADDRESSES: [u8; 2] = [1, 2];
+
 struct Actor {
     client: Client,
     old_resume: Option<String>,
@@ -129,6 +134,8 @@ struct Play {
     world: World,
     actors: Vec<Actor>,
     witnesses: HashMap<ConnId, Witness>,
+    /// From where each room was made.
+    made: HashMap<String, u8>,
     sent: u64,
 }
 
@@ -137,7 +144,17 @@ impl Play {
         for (conn, witness) in &mut self.witnesses {
             for message in self.world.read(*conn) {
                 witness.hear(&message);
+                if let ServerMessage::Joined { room, created: true, .. } = message {
+                    self.made.insert(room.to_string(), witness.from);
+                }
             }
+        }
+        self.made.retain(|room, _| self.world.told.iter().any(|(_, held)| held.as_str() == room));
+        for from in ADDRESSES {
+            assert!(
+                self.made.values().filter(|made| **made == from).count() <= 1,
+                "more rooms than one address may have"
+            );
         }
         for actor in &mut self.actors {
             actor.connected &= !self.world.closed.contains_key(&actor.client.conn);
@@ -168,8 +185,9 @@ impl Play {
 
     fn connect(&mut self, socketio: bool) {
         let dialect = if socketio { Dialect::SocketIo } else { Dialect::Switchboard };
-        let client = self.world.client_of(dialect);
-        let witness = Witness { own: Some(client.id), socketio, ..Witness::default() };
+        let from = ADDRESSES[self.actors.len() % ADDRESSES.len()];
+        let client = self.world.client_from(address(from), dialect);
+        let witness = Witness { own: Some(client.id), socketio, from, ..Witness::default() };
         self.witnesses.insert(client.conn, witness);
         self.actors.push(Actor { client, old_resume: None, connected: true });
     }
@@ -198,7 +216,7 @@ impl Play {
         };
         let conn = self.world.resume(&token);
         let messages = self.world.read(conn);
-        let mut witness = Witness::default();
+        let mut witness = Witness { from: 1, ..Witness::default() };
         messages.iter().for_each(|message| witness.hear(message));
         self.witnesses.insert(conn, witness);
         if let Some(ServerMessage::Welcome(welcome)) = messages.first() {
@@ -219,8 +237,10 @@ proptest! {
     #[test]
     fn departures_are_told_once_and_nothing_leaks(steps in proptest::collection::vec(step(), 1..120)) {
         let ice = Arc::new(ShortLived);
-        let world = World::new(Config { room_members: 4, rooms_per_peer: 2, rooms: 2, ice, events: true, ..Config::default() });
-        let mut play = Play { world, actors: Vec::new(), witnesses: HashMap::new(), sent: 0 };
+        let limits = Config { room_members: 4, rooms_per_peer: 2, rooms: 2, rooms_per_address: 1, ..Config::default() };
+        let world = World::new(Config { ice, events: true, ..limits });
+        let mut play =
+            Play { world, actors: Vec::new(), witnesses: HashMap::new(), made: HashMap::new(), sent: 0 };
         for step in steps {
             play.run(step);
         }
@@ -234,5 +254,10 @@ proptest! {
         prop_assert_eq!(core.poll_timeout(), None);
         let connections = core.stats().connections;
         prop_assert_eq!((connections[Dialect::Switchboard], connections[Dialect::SocketIo]), (0, 0));
+        // No room that is gone counts against its address.
+        for from in ADDRESSES {
+            let client = play.world.client_from(address(from), Dialect::Switchboard);
+            play.world.join(&client, &format!("fresh{from}"));
+        }
     }
 }

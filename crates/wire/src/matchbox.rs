@@ -99,6 +99,7 @@ fn is_mistake(code: ErrorCode) -> bool {
         | ErrorCode::RoomNotFound
         | ErrorCode::RoomFull
         | ErrorCode::TooManyRooms
+        | ErrorCode::AddressFull
         | ErrorCode::ServerFull
         | ErrorCode::NotInRoom
         | ErrorCode::PeerNotFound

@@ -89,6 +89,7 @@ fn limits(raw: &raw::Limits) -> Limits {
         connections: narrow(raw.connections),
         connections_per_address: narrow(raw.connections_per_address),
         rooms: index(raw.rooms),
+        rooms_per_address: narrow(raw.rooms_per_address),
         room_members: index(raw.room_members),
         rooms_per_peer: index(raw.rooms_per_peer),
         messages_per_connection: rate(raw.messages_per_connection, raw.burst_per_connection),

@@ -274,6 +274,9 @@ settings! {
         /// Rooms in all.
         rooms: Count<1, MANY> = |server| size(server.limits.rooms);
 
+        /// Rooms that were made from one IPv4 address or IPv6 /64 network, as long as somebody is in them.
+        rooms_per_address: Count<1, MANY> = |server| count(server.limits.rooms_per_address);
+
         /// Members of one room. In a full mesh each has a connection to every other: 32 make 496.
         room_members: Count<2, 1_000> = |server| size(server.limits.room_members);
 

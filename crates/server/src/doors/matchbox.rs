@@ -116,6 +116,7 @@ impl Line for MatchboxLine {
 fn no_entry(code: ErrorCode) -> Option<&'static str> {
     match code {
         ErrorCode::RoomFull => Some("This room is full; ask somebody to leave, or take another."),
+        ErrorCode::AddressFull => Some("Too many rooms were made from your address; leave some, or try again later."),
         ErrorCode::ServerFull => Some("The server holds as many rooms as it can; try again later."),
         ErrorCode::BadJson
         | ErrorCode::BadMessage

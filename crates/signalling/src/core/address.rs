@@ -43,13 +43,21 @@ pub struct AddressKey(IpAddr);
 #[derive(Debug, Default)]
 struct Entry {
     connections: u32,
+    /// Rooms that were made from here. They outlive the sockets of who made them.
+    rooms: u32,
     meter: Meter,
 }
 
-/// The addresses that have connections, or had them and still owe time for what they sent.
+impl Entry {
+    fn is_unused(&self) -> bool {
+        self.connections == 0 && self.rooms == 0
+    }
+}
+
+/// The addresses that have connections or rooms, or had connections and still owe time for what they sent.
 ///
-/// An entry without connections goes when its debt is paid, so there are never more entries than connections were
-/// admitted in that time.
+/// An entry without connections and rooms goes when its debt is paid, so there are never more entries than rooms, and connections
+/// that were admitted in that time.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     entries: HashMap<AddressKey, Entry>,
@@ -62,7 +70,7 @@ impl Addresses {
         let free = entry.connections < limit;
         if free {
             entry.connections += 1;
-        } else if entry.connections == 0 {
+        } else if entry.is_unused() {
             self.entries.remove(&address);
         }
         free
@@ -77,9 +85,31 @@ impl Addresses {
     pub(super) fn release(&mut self, address: AddressKey, now: Option<Instant>, timers: &mut Timers) {
         let Some(entry) = self.entries.get_mut(&address) else { return };
         entry.connections = entry.connections.saturating_sub(1);
-        if entry.connections > 0 {
-            return;
+        self.drop_unused(address, now, timers);
+    }
+
+    /// Counts one more room unless there are `limit` already.
+    pub(super) fn charge_room(&mut self, address: AddressKey, limit: u32) -> bool {
+        let entry = self.entries.entry(address).or_default();
+        let free = entry.rooms < limit;
+        if free {
+            entry.rooms += 1;
+        } else if entry.is_unused() {
+            self.entries.remove(&address);
         }
+        free
+    }
+
+    /// Counts one room less. The debt is left to a timer or to the next connection.
+    pub(super) fn release_room(&mut self, address: AddressKey, timers: &mut Timers) {
+        let Some(entry) = self.entries.get_mut(&address) else { return };
+        entry.rooms = entry.rooms.saturating_sub(1);
+        self.drop_unused(address, None, timers);
+    }
+
+    /// Drops the entry if nothing holds it any more, or sees to it that it goes when its debt is paid.
+    fn drop_unused(&mut self, address: AddressKey, now: Option<Instant>, timers: &mut Timers) {
+        let Some(entry) = self.entries.get(&address).filter(|entry| entry.is_unused()) else { return };
         match (entry.meter.idle_at(), now) {
             (Some(idle_at), Some(now)) if idle_at > now => timers.set(idle_at, Timer::Address(address)),
             (Some(idle_at), None) => timers.set(idle_at, Timer::Address(address)),
@@ -89,18 +119,14 @@ impl Addresses {
         }
     }
 
-    /// Drops the entry if nothing holds it any more.
+    /// Drops the entry whose time has come, if nothing holds it any more.
     pub(super) fn forget_idle(&mut self, address: AddressKey, now: Instant, timers: &mut Timers) {
-        let Some(entry) = self.entries.get(&address) else { return };
-        if entry.connections > 0 {
-            return;
-        }
-        match entry.meter.idle_at() {
-            Some(idle_at) if idle_at > now => timers.set(idle_at, Timer::Address(address)),
-            Some(_) | None => {
-                self.entries.remove(&address);
-            }
-        }
+        self.drop_unused(address, Some(now), timers);
+    }
+
+    /// Forgets all addresses, for nobody will come any more.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
     }
 
     /// How many addresses are remembered.
@@ -134,6 +160,20 @@ mod tests {
         assert!(!addresses.admit(key("192.0.2.1"), 1));
         assert!(!addresses.admit(key("192.0.2.9"), 0));
         addresses.release(key("192.0.2.1"), Some(now), &mut timers);
+        assert_eq!(addresses.len(), 0);
+    }
+
+    #[test]
+    fn remembers_an_address_as_long_as_its_rooms() {
+        let mut addresses = Addresses::default();
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        assert!(addresses.admit(key("192.0.2.1"), 1));
+        assert!(addresses.charge_room(key("192.0.2.1"), 1));
+        addresses.release(key("192.0.2.1"), Some(now), &mut timers);
+        assert!(!addresses.charge_room(key("192.0.2.1"), 1));
+        addresses.release_room(key("192.0.2.1"), &mut timers);
+        assert_eq!(addresses.len(), 0);
+        assert!(!addresses.charge_room(key("192.0.2.9"), 0));
         assert_eq!(addresses.len(), 0);
     }
 

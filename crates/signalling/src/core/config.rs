@@ -28,6 +28,8 @@ pub struct Config {
     pub connections_per_address: u32,
     /// Rooms in all.
     pub rooms: usize,
+    /// Rooms that peers of one IPv4 address or IPv6 /64 made and that are there still, whoever is in them.
+    pub rooms_per_address: u32,
     /// Members of a room. In a full mesh each has a connection to every other: 32 make 496.
     pub room_members: usize,
     /// Rooms that one peer can be in.
@@ -66,6 +68,7 @@ impl Default for Config {
             connections: 20_000,
             connections_per_address: 256,
             rooms: 10_000,
+            rooms_per_address: 1_000,
             room_members: 32,
             rooms_per_peer: 8,
             grace: Duration::from_secs(30),

@@ -6,12 +6,12 @@
 use rand::Rng as _;
 use switchboard_wire::{PeerId, RoomId};
 
-use super::Core;
 use super::membership::Entered;
+use super::{AddressKey, Core};
 
 impl Core {
     /// Puts the peer into the group that gathers under `base`, or begins one. No group is larger than a room may be.
-    pub(super) fn enter_group(&mut self, id: PeerId, base: RoomId, size: usize) -> Entered {
+    pub(super) fn enter_group(&mut self, id: PeerId, from: AddressKey, base: RoomId, size: usize) -> Entered {
         let (room, created) = match self.gathering.get(&base).cloned() {
             Some(room) => {
                 self.enter_existing(id, &room)?;
@@ -19,7 +19,7 @@ impl Core {
             }
             None => {
                 let room = self.fresh_group_id(&base);
-                self.open_room(id, &room)?;
+                self.open_room(id, from, &room)?;
                 self.gathering.insert(base.clone(), room.clone());
                 (room, true)
             }
@@ -47,7 +47,9 @@ impl Core {
 
     /// Forgets a room without members, and that it gathered some.
     pub(super) fn close_room(&mut self, room: &RoomId) {
-        if let Some(base) = self.rooms.remove(room).and_then(|room| room.gathers) {
+        let Some(room) = self.rooms.remove(room) else { return };
+        self.addresses.release_room(room.charged, &mut self.timers);
+        if let Some(base) = room.gathers {
             self.gathering.remove(&base);
         }
     }

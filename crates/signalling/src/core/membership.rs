@@ -7,7 +7,7 @@ use switchboard_wire::{Instant, PeerId, PeerName, RoomId};
 use super::event::Event;
 use super::ice::IceGrant;
 use super::peer::Link;
-use super::{ConnId, Core, Output, Timer};
+use super::{AddressKey, ConnId, Core, Output, Room, Timer};
 
 /// Which room somebody entered, and whether it was made for that.
 pub(super) type Entered = Result<(RoomId, bool), NoEntry>;
@@ -46,7 +46,13 @@ impl Core {
     }
 
     /// Finds or makes the room and puts the peer into it; says whether it was made.
-    pub(super) fn enter(&mut self, id: PeerId, wanted: Option<RoomId>, if_missing: IfMissing) -> Entered {
+    pub(super) fn enter(
+        &mut self,
+        id: PeerId,
+        from: AddressKey,
+        wanted: Option<RoomId>,
+        if_missing: IfMissing,
+    ) -> Entered {
         let existing = wanted.as_ref().filter(|room| self.rooms.contains_key(*room)).cloned();
         if let Some(room) = existing {
             self.enter_existing(id, &room)?;
@@ -60,19 +66,26 @@ impl Core {
                 return Err(NoEntry { code: ErrorCode::RoomNotFound, message });
             }
         };
-        self.open_room(id, &room)?;
+        self.open_room(id, from, &room)?;
         Ok((room, true))
     }
 
-    /// Makes a room with its first member.
-    pub(super) fn open_room(&mut self, id: PeerId, room: &RoomId) -> Result<(), NoEntry> {
+    /// Makes a room with its first member, who came `from` there.
+    pub(super) fn open_room(&mut self, id: PeerId, from: AddressKey, room: &RoomId) -> Result<(), NoEntry> {
         self.check_rooms_of(id)?;
         if self.rooms.len() >= self.config.rooms {
             let message =
                 format!("The server holds {} rooms and can take no more; try again later.", self.config.rooms);
             return Err(NoEntry { code: ErrorCode::ServerFull, message });
         }
-        self.rooms.entry(room.clone()).or_default().members.push(id);
+        let limit = self.config.rooms_per_address;
+        if !self.addresses.charge_room(from, limit) {
+            let message = format!(
+                "Too many rooms were made from your address (the limit is {limit}); leave some, or try again later."
+            );
+            return Err(NoEntry { code: ErrorCode::AddressFull, message });
+        }
+        self.rooms.insert(room.clone(), Room { charged: from, members: vec![id], gathers: None });
         self.note_room(id, room);
         Ok(())
     }

@@ -56,7 +56,11 @@ impl World {
     }
 
     pub fn client_of(&mut self, dialect: Dialect) -> Client {
-        let conn = self.connect(dialect).expect("admitted");
+        self.client_from(address(1), dialect)
+    }
+
+    pub fn client_from(&mut self, from: ClientAddr, dialect: Dialect) -> Client {
+        let conn = self.core.handle_connect(from, dialect, self.now).expect("admitted");
         self.say(conn, r#"{"type":"hello","v":1}"#);
         self.welcomed(conn)
     }

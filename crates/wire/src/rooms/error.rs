@@ -32,6 +32,8 @@ pub enum ErrorCode {
     RoomFull,
     /// The peer is in as many rooms as a peer may be.
     TooManyRooms,
+    /// As many rooms as one address may have were made from the peer's.
+    AddressFull,
     /// The server holds as many rooms as it may.
     ServerFull,
     /// `leave` of a room that the peer is not in.
