@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use switchboard_wire::json::read_string;
 use switchboard_wire::rooms::{
@@ -243,23 +243,28 @@ fn write_error(code: ErrorCode, message: &str, out: &mut Vec<u8>) -> Encoded {
         | ErrorCode::RoomNotFound
         | ErrorCode::RoomFull
         | ErrorCode::TooManyRooms
+        | ErrorCode::AddressFull
         | ErrorCode::ServerFull
         | ErrorCode::NotInRoom
         | ErrorCode::PeerQueueFull
-        | ErrorCode::SlowDown => {
-            let event = serde_json::json!(["switchboard-error", { "code": code, "message": message }]);
-            out.extend_from_slice(format!("42{event}").as_bytes());
-            Encoded::Frame
-        }
+        | ErrorCode::SlowDown => own_event(code, message, out),
     }
 }
 
+fn own_event(code: impl Serialize, message: &str, out: &mut Vec<u8>) -> Encoded {
+    let event = serde_json::json!(["switchboard-error", { "code": code, "message": message }]);
+    out.extend_from_slice(format!("42{event}").as_bytes());
+    Encoded::Frame
+}
+
 /// A DISCONNECT where the client is not to come back by itself, for it makes the official clients give up. A restart only
-/// closes, as the original does, and they reconnect; a client that never connected would not understand one.
+/// closes, as the original does, and they reconnect; a client that never connected would not understand one. Who did not read
+/// is told so, and may come back.
 fn write_goodbye(code: GoodbyeCode, out: &mut Vec<u8>) -> Encoded {
     match code {
         GoodbyeCode::HelloTimeout | GoodbyeCode::ShuttingDown => Encoded::Nothing,
-        GoodbyeCode::Bye | GoodbyeCode::TakenOver | GoodbyeCode::IdleTimeout | GoodbyeCode::TooSlow => {
+        GoodbyeCode::TooSlow => own_event(code, code.sentence(), out),
+        GoodbyeCode::Bye | GoodbyeCode::TakenOver | GoodbyeCode::IdleTimeout => {
             out.extend_from_slice(b"41");
             Encoded::Frame
         }
@@ -374,7 +379,9 @@ mod tests {
         let signal = ServerMessage::Signal(Signal { kind: SignalKind::Candidate, from: peer(), data });
         let expected = format!(r#"42["ice-candidate","{PEER}",{{ "b":1.0 ,"a":"é"}}]"#);
         assert_eq!(text(&signal, Protocol::V4), expected);
-        assert_eq!(text(&ServerMessage::goodbye(GoodbyeCode::TooSlow, None), Protocol::V4), "41");
+        assert_eq!(text(&ServerMessage::goodbye(GoodbyeCode::TakenOver, None), Protocol::V4), "41");
+        let slow = text(&ServerMessage::goodbye(GoodbyeCode::TooSlow, None), Protocol::V4);
+        assert!(slow.starts_with(r#"42["switchboard-error",{"code":"too-slow","#), "{slow}");
         assert_eq!(text(&ServerMessage::goodbye(GoodbyeCode::ShuttingDown, None), Protocol::V4), "");
     }
 

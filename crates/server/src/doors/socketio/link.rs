@@ -99,6 +99,20 @@ pub(super) fn finish(mailbox: &Mailbox) -> Queued {
     mailbox.finish(|out| frame::encode(Opcode::Close, b"", out))
 }
 
+/// Closes a session's WebSocket with the reason in the words of the dialect, where it has some, beyond the limit if need be.
+pub(super) fn dismiss(mailbox: &Mailbox, protocol: Protocol, code: GoodbyeCode) -> Queued {
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        let encoded = encode(&ServerMessage::goodbye(code, None), protocol, text);
+        mailbox.finish(|out| {
+            if encoded != Encoded::Nothing {
+                frame::encode(Opcode::Text, text, out);
+            }
+            frame::encode(Opcode::Close, b"", out);
+        })
+    })
+}
+
 /// The way to a client.
 #[derive(Debug)]
 struct LinkLine {
@@ -117,6 +131,10 @@ impl Line for LinkLine {
 
     fn close(&self, _code: GoodbyeCode) -> Queued {
         finish(&self.mailbox)
+    }
+
+    fn dismiss(&self, code: GoodbyeCode) -> Queued {
+        dismiss(&self.mailbox, self.protocol, code)
     }
 
     fn flush(&self) {

@@ -282,6 +282,11 @@ impl Line for PollingSession {
         self.inbox.dismiss()
     }
 
+    fn dismiss(&self, code: GoodbyeCode) -> Queued {
+        let (said, closed) = (self.inbox.say_last(code), self.close(code));
+        if said == Queued::First { said } else { closed }
+    }
+
     fn flush(&self) {
         if self.inbox.flush_direct() {
             return;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use switchboard_signalling::socketio::Protocol;
 use switchboard_wire::directory;
-use switchboard_wire::rooms::ServerMessage;
+use switchboard_wire::rooms::{GoodbyeCode, ServerMessage};
 
 use super::link;
 use crate::mailbox::{Mailbox, Queued};
@@ -94,6 +94,14 @@ impl Inbox {
         state.bytes += bytes;
         state.letters.push(letter());
         if first { Queued::First } else { Queued::Quiet }
+    }
+
+    /// Tells the client of a WebSocket why it is dropped; one that polls learns at its next request that the session is over.
+    pub(super) fn say_last(&self, code: GoodbyeCode) -> Queued {
+        match &self.lock().direct {
+            Some(mailbox) => link::dismiss(mailbox, self.protocol, code),
+            None => Queued::Quiet,
+        }
     }
 
     /// Takes note that the core closed the connection.
