@@ -4,33 +4,83 @@
 use std::time::Duration;
 
 use serde_json::json;
-use switchboard_testkit::{Ended, PATIENCE, RawConnection, RoomsClient, TestServer, get, soon};
+use switchboard_server::config::Rate;
+use switchboard_testkit::{
+    Ended, EngineVersion, PollingClient, RawConnection, RoomsClient, SocketIoClient, TestServer, get, soon,
+};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite;
 
 const ROOM: &str = "aUa62LD8NZ";
 
 #[tokio::test]
 async fn a_flood_is_slowed_and_loses_nothing_while_a_neighbour_is_served() {
-    let server = TestServer::spawn().await;
+    // What is beyond the burst takes six seconds.
+    const FLOOD: u32 = 200;
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_connection = Rate { per_second: 25, burst: 50 };
+    })
+    .await;
     let mut target = RoomsClient::join(server.address(), ROOM).await;
     let mut flooder = RoomsClient::join(server.address(), ROOM).await;
     target.expect("peer-joined").await;
     let to = target.id.clone();
-    let flood = tokio::spawn(async move {
-        for number in 0..400 {
-            flooder.offer(&to, json!(number)).await;
-        }
-        flooder
-    });
-    // While the flood is held back, a neighbour's request is answered.
     let mut neighbour = RoomsClient::hello(server.address()).await;
-    neighbour.assert_silent().await;
-    for number in 0..400 {
-        assert_eq!(target.expect("offer").await["data"], number);
+    let arrivals = tokio::spawn(async move {
+        for number in 0..FLOOD {
+            assert_eq!(target.expect("offer").await["data"], number);
+        }
+        target
+    });
+    // All of it fits into the kernel's buffers.
+    for number in 0..FLOOD {
+        flooder.offer(&to, json!(number)).await;
     }
-    let mut flooder = soon("the flood to be read", flood).await.expect("sent");
     assert_eq!(flooder.error().await, "slow-down");
+    neighbour.assert_silent().await;
+    assert!(!arrivals.is_finished(), "the neighbour was served while the flood was held back");
+    let mut target = soon("the flood to be read", arrivals).await.expect("all of it, in order");
     flooder.assert_silent().await;
+    target.assert_silent().await;
+}
+
+#[tokio::test]
+async fn an_address_whose_members_vanish_is_stopped_at_its_rooms_and_a_neighbour_makes_some() {
+    let server = TestServer::with(|config| {
+        config.limits.rooms_per_address = 5;
+        config.limits.connections_per_address = 3;
+        config.limits.grace = Duration::from_secs(600);
+    })
+    .await;
+    let from = |address: &'static str| {
+        let server = server.address();
+        async move {
+            loop {
+                // The place of a socket that vanished is free as soon as the server has seen that.
+                match RoomsClient::connect_from(server, &[("x-forwarded-for", address)]).await {
+                    Ok(mut client) => {
+                        client.say_hello().await;
+                        return client;
+                    }
+                    Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 429),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+    };
+    for room in 0..5 {
+        let mut hostile = from("192.0.2.1").await;
+        assert_eq!(hostile.enter(&format!("room{room}")).await["created"], true);
+        hostile.vanish();
+    }
+    let mut hostile = from("192.0.2.1").await;
+    hostile.send(&json!({"type": "join"})).await;
+    let refusal = hostile.expect("error").await;
+    assert_eq!(refusal["code"], "address-full");
+    assert!(refusal["message"].as_str().is_some_and(|text| text.contains("(the limit is 5)")), "{refusal}");
+    assert_eq!(hostile.enter("room0").await["created"], false, "what is there can be entered");
+    let mut neighbour = from("192.0.2.2").await;
+    assert_eq!(neighbour.enter("another").await["created"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,22 +116,21 @@ async fn ten_thousand_connections_from_one_address_stop_at_its_limit_and_others_
     first.expect("pong").await;
 }
 
-#[tokio::test]
-async fn who_does_not_read_is_dropped_with_a_reason_and_others_learn_of_it_once() {
-    let server = TestServer::with(|config| {
+/// A server on which two members may send as much as they like.
+async fn unhurried() -> TestServer {
+    TestServer::with(|config| {
         config.limits.queue_bytes = 128 * 1024;
         config.limits.messages_per_connection.per_second = 0;
         config.limits.messages_per_address.per_second = 0;
     })
-    .await;
-    let mut ann = RoomsClient::join(server.address(), ROOM).await;
-    let deaf = RoomsClient::join(server.address(), ROOM).await;
-    ann.expect("peer-joined").await;
-    let (id, stream) = (deaf.id.clone(), deaf.into_stream());
+    .await
+}
+
+/// Sends to somebody who does not read far more than the queue and both sockets' buffers hold, until it is dropped.
+async fn drown(ann: &mut RoomsClient, deaf: &str) {
     let padding = "x".repeat(60_000);
-    // Far more than the queue and both sockets' buffers hold.
     let left = loop {
-        ann.offer(&id, json!(padding)).await;
+        ann.offer(deaf, json!(padding)).await;
         ann.send(&json!({"type": "ping"})).await;
         let message = ann.next().await;
         if message["type"] == "peer-left" {
@@ -89,11 +138,48 @@ async fn who_does_not_read_is_dropped_with_a_reason_and_others_learn_of_it_once(
         }
         assert_eq!(message["type"], "pong");
     };
-    assert_eq!((left["id"].as_str(), left["reason"].as_str()), (Some(id.as_str()), Some("removed")));
+    assert_eq!((left["id"].as_str(), left["reason"].as_str()), (Some(deaf), Some("removed")));
     ann.expect("pong").await;
     ann.assert_silent().await;
-    // What was written before still arrives; then the socket ends.
-    RawConnection::over(stream).read_bytes_to_end().await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_dropped_with_a_reason_and_others_learn_of_it_once() {
+    let server = unhurried().await;
+    let mut ann = RoomsClient::join(server.address(), ROOM).await;
+    let mut deaf = RoomsClient::join(server.address(), ROOM).await;
+    ann.expect("peer-joined").await;
+    let id = deaf.id.clone();
+    drown(&mut ann, &id).await;
+    // What was written before still arrives, and after it the reason.
+    let goodbye = loop {
+        let message = deaf.next().await;
+        if message["type"] != "offer" {
+            break message;
+        }
+    };
+    assert_eq!((goodbye["type"].as_str(), goodbye["code"].as_str()), (Some("goodbye"), Some("too-slow")));
+    match deaf.end().await {
+        Ended::Closed { code: 4004, reason } => assert_eq!(Some(reason.as_str()), goodbye["message"].as_str()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_socketio_is_told_why_it_is_dropped() {
+    let server = unhurried().await;
+    let mut ann = RoomsClient::hello(server.address()).await;
+    let mut deaf = SocketIoClient::connect(server.address(), EngineVersion::V4).await;
+    let room = deaf.create_room().await;
+    ann.enter(&room).await;
+    assert_eq!(deaf.event().await[0], "new-user-joined");
+    let id = deaf.id.clone();
+    drown(&mut ann, &id).await;
+    let mut last = String::new();
+    while let Some(packet) = deaf.packet_or_end().await {
+        last = packet;
+    }
+    assert!(last.starts_with(r#"42["switchboard-error",{"code":"too-slow","#), "{last:.80}");
 }
 
 #[tokio::test]
@@ -197,12 +283,23 @@ async fn what_was_sent_while_away_arrives_after_the_resume() {
 
 #[tokio::test]
 async fn a_drain_refuses_newcomers_and_ends_in_time() {
-    let server = TestServer::with(|config| config.drain_timeout = Duration::from_millis(500)).await;
+    let server = TestServer::with(|config| {
+        config.drain_timeout = Duration::from_secs(2);
+        config.limits.body_timeout = Duration::from_secs(3600);
+    })
+    .await;
     let address = server.address();
-    // A client that never closes its side must not hold the server up.
-    let deaf = RoomsClient::join(address, ROOM).await.into_stream();
-    server.stop().await;
+    // Nothing but the drain's own time ends a request that never does.
+    let (sample, _) = PollingClient::connect(address).await;
+    let held = sample.begin_endless_post().await;
+    let mut ann = RoomsClient::hello(address).await;
+    server.server().shutdown();
+    assert_eq!(ann.expect("goodbye").await["code"], "shutting-down");
+    match RoomsClient::connect_from(address, &[]).await {
+        Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 503),
+        other => panic!("{other:?}"),
+    }
+    server.gone().await;
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
-    drop(deaf);
-    assert!(PATIENCE > Duration::from_millis(500));
+    drop(held);
 }

@@ -24,14 +24,23 @@ async fn a_dropped_server_is_gone_with_everything() {
 
 #[tokio::test]
 async fn a_second_shutdown_waits_no_longer() {
-    let server = TestServer::with(|config| config.drain_timeout = Duration::from_secs(3600)).await;
+    let server = TestServer::with(|config| {
+        config.drain_timeout = Duration::from_secs(3600);
+        config.limits.body_timeout = Duration::from_secs(3600);
+    })
+    .await;
     let address = server.address();
-    // Never reads, so never closes its side.
-    let deaf = RoomsClient::hello(address).await.into_stream();
+    // Holds a drain up for an hour.
+    let (sample, _) = PollingClient::connect(address).await;
+    let held = sample.begin_endless_post().await;
+    let mut ann = RoomsClient::hello(address).await;
     server.server().shutdown();
+    assert_eq!(ann.expect("goodbye").await["code"], "shutting-down");
+    ann.close().await;
+    assert!(TcpStream::connect(address).await.is_ok(), "the drain goes on");
     server.stop().await;
     assert!(TcpStream::connect(address).await.is_err());
-    drop(deaf);
+    drop(held);
 }
 
 #[tokio::test]

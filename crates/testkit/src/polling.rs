@@ -97,6 +97,18 @@ impl PollingClient {
         self.posts.request("POST", &self.query, &headers, body).await
     }
 
+    /// Begins a POST whose body never comes; returns its connection when the server waits for the body (RFC 9110 §10.1.1).
+    pub async fn begin_endless_post(&self) -> RawConnection {
+        let mut connection = RawConnection::open(self.server).await;
+        let query = &self.query;
+        let head =
+            format!("POST {query} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n");
+        connection.write(head).await;
+        let reply = connection.reply().await;
+        assert_eq!(reply.status, 100, "{reply:?}");
+        connection
+    }
+
     /// Sends a GET and waits for its answer.
     pub async fn poll(&mut self) -> Reply {
         self.polls.request("GET", &self.query, &borrowed(&self.headers), "").await

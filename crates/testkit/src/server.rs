@@ -47,6 +47,11 @@ impl TestServer {
     /// Shuts the server down and waits until it is gone, so that its port is free again.
     pub async fn stop(self) {
         self.server.shutdown();
+        self.gone().await;
+    }
+
+    /// Waits until the server is gone that was shut down before.
+    pub async fn gone(self) {
         crate::soon("the server to stop", self.server.join()).await;
     }
 }
