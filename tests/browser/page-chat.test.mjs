@@ -135,6 +135,20 @@ test('a file goes with progress and arrives whole, under a safe name', async () 
   await leave(people)
 })
 
+test('a message that cannot be shown is not lost without a word, and the next one is shown', async () => {
+  const people = await room(2)
+  const [ann, ben] = people.map(person => person.page)
+  await ben.evaluate(() => { URL.createObjectURL = () => { throw new Error('no more of these') } })
+  const picture = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64')
+  await ann.locator('#file').setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: picture })
+  const name = await ann.locator('#self-name').textContent()
+  await ben.getByRole('alert').filter({ hasText: `A message from ${name} could not be shown.` }).waitFor()
+  await say(ann, 'Did you get it?')
+  await heard(ben, 'Did you get it?').waitFor()
+  assert.match(people[1].faults.join(), /^error: Error: no more of these/)
+  await leave(people)
+})
+
 test('a picture is shown as one, a page is only offered to be saved', async () => {
   const people = await room(2)
   const [ann, ben] = people.map(person => person.page)

@@ -50,7 +50,7 @@ export class Chat {
   constructor(parts) {
     this.#parts = parts
     const { room, receipts } = parts
-    room.on('message', message => { this.#turn = this.#turn.then(() => this.#arrived(message)).catch(() => {}) })
+    room.on('message', message => { this.#turn = this.#turn.then(() => this.#arrived(message)).catch(error => this.#unshown(message, error)) })
     room.on('progress', progress => this.#progress(progress))
     room.on('delivery', ({ id }) => receipts.changed(id))
     room.on('peerleft', ({ peer }) => this.#dropBars(peer.id))
@@ -144,6 +144,17 @@ export class Chat {
     this.texts++
     unread.arrived(log.message({ from: people.meet(peer), body, at: receivedAt }))
     body.querySelector('img')?.addEventListener('load', () => unread.settle(), { once: true })
+  }
+
+  /**
+   * The sender has its receipt already: only here can be said that there is nothing to see.
+   * @param {{ peer: Peer, id: string }} message
+   * @param {unknown} error
+   */
+  #unshown({ peer, id }, error) {
+    this.#dropBar(`${peer.id} ${id}`)
+    this.#parts.notices.show('unshown', { tone: 'error', title: `A message from ${this.#parts.people.meet(peer).name} could not be shown.`, text: 'Ask for it to be sent again.' })
+    reportError(error)
   }
 
   /** @param {{ peer: Peer, id: string, received: number, total: number }} progress */
