@@ -139,6 +139,26 @@ test('a connection that broke is made anew, not renegotiated', async () => {
   await close([ours, theirs])
 })
 
+test('what waits for it is bounded in bytes', async () => {
+  const ours = await joinPage(browser, server.url, null)
+  // Sent before it is connected, so that everything waits.
+  const flooded = ours.evaluate(() => new Promise(resolve => {
+    const text = 'x'.repeat(200_000)
+    const off = globalThis.room.on('peer', () => {
+      off()
+      const sent = Array.from({ length: 40 }, () => globalThis.room.send(text))
+      void Promise.allSettled(sent.map(({ done }) => done)).then(() => resolve(sent.map(({ to }) => [...to.values()][0])))
+    })
+  }))
+  const theirs = await sample(await roomOf(ours))
+  const outcome = await flooded
+  // 4 MiB are 20 of them.
+  assert.equal(outcome.filter(state => state === 'sent').length, 20, outcome.join(' '))
+  assert.equal(outcome.filter(state => state === 'failed').length, 20, outcome.join(' '))
+  await until(ours, () => globalThis.events.filter(({ type, code }) => type === 'error' && code === 'queue-full').length === 20)
+  await close([ours, theirs])
+})
+
 test('what it cannot take fails clearly', async () => {
   const ours = await joinPage(browser, server.url, null)
   const theirs = await sample(await roomOf(ours))

@@ -11,7 +11,7 @@ const HIGH_WATER = 256 * 1024
 const LOW_WATER = 64 * 1024
 /** The peer does not read: what is not a message is dropped then. */
 const CLOGGED = 4 * 1024 * 1024
-/** Messages that are not settled, and bytes of them. */
+/** Messages that are not settled, and bytes of them; of bare texts as many bytes as clog a channel. */
 const QUEUED = 1024
 const QUEUED_BYTES = 128 * 1024 * 1024
 /** Of a file. */
@@ -471,8 +471,9 @@ export class PlainConversation {
 
   /** @param {Message} message @param {Delivering} recipient */
   send(message, recipient) {
+    const waiting = this.#channel?.bufferedAmount ?? this.#queue.reduce((sum, { message }) => sum + message.bytes, 0)
+    if (this.#queue.length >= QUEUED || (waiting > 0 && waiting + message.bytes > CLOGGED)) throw FULL()
     if (this.#channel) return this.#put(message, recipient)
-    if (this.#queue.length >= QUEUED) throw FULL()
     this.#queue.push({ message, recipient })
   }
 
