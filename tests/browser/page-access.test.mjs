@@ -94,3 +94,58 @@ test('a dialog gives the focus back to where it was opened', async () => {
   }
   await page.context().close()
 })
+
+/** What a screen reader is given of a live region: its live property, and all text in it. */
+async function liveRegion(page, role) {
+  const session = await page.context().newCDPSession(page)
+  const { nodes } = await session.send('Accessibility.getFullAXTree')
+  await session.detach()
+  const byId = new Map(nodes.map(node => [node.nodeId, node]))
+  const text = node => node.role?.value === 'StaticText' ? node.name.value : (node.childIds ?? []).map(id => text(byId.get(id) ?? {})).join(' ')
+  return nodes.filter(node => node.role?.value === role && !node.ignored)
+    .map(node => ({ live: node.properties.find(({ name }) => name === 'live')?.value.value, text: text(node).replace(/\s+/g, ' ') }))
+}
+
+test('a screen reader is told of a message and of a departure', async () => {
+  const ann = await visit(browser, server.url)
+  const ben = await visit(browser, server.url, { path: ann.page.url() })
+  await Promise.all([ann, ben].map(({ page }) => connected(page, 1)))
+  const name = await ben.page.locator('#self-name').textContent()
+  await say(ben.page, 'Can you hear me?')
+  await heard(ann.page, 'Can you hear me?').waitFor()
+  await ben.page.close()
+  await ann.page.locator('.line-entry', { hasText: `${name} left.` }).waitFor()
+  const [log, ...others] = await liveRegion(ann.page, 'log')
+  assert.deepEqual(others, [])
+  assert.equal(log.live, 'polite')
+  for (const words of ['Can you hear me?', `${name} left.`]) assert.ok(log.text.includes(words), log.text)
+  await Promise.all([ann, ben].map(({ page }) => page.context().close()))
+})
+
+test('nothing moves for who asked for less motion', async () => {
+  for (const reducedMotion of ['no-preference', 'reduce']) {
+    const context = await browser.newContext({ reducedMotion })
+    // Each animation and transition begins with one of these.
+    await context.addInitScript(() => {
+      globalThis.moved = []
+      for (const type of ['animationstart', 'transitionrun']) addEventListener(type, event => globalThis.moved.push(`${type} ${event.target.className}`), true)
+    })
+    const page = await context.newPage()
+    await page.goto(server.url)
+    await page.locator('#page').waitFor()
+    const ben = await visit(browser, server.url, { path: page.url() })
+    await connected(page, 1)
+    await say(ben.page, 'Keep still')
+    await heard(page, 'Keep still').waitFor()
+    for (const open of Object.values(panels)) {
+      await open(page)
+      const running = await page.evaluate(() => document.getAnimations().filter(({ playState }) => playState === 'running').length)
+      if (reducedMotion === 'reduce') assert.equal(running, 0)
+      await page.keyboard.press('Escape')
+    }
+    const moved = (await page.evaluate(() => globalThis.moved)).filter(entry => !/ boot$/.test(entry))
+    if (reducedMotion === 'reduce') assert.deepEqual(moved, [])
+    else assert.ok(moved.length > 0, 'nothing moved at all: this test shows nothing')
+    await Promise.all([context.close(), ben.page.context().close()])
+  }
+})
