@@ -14,8 +14,7 @@ const CLOGGED = 4 * 1024 * 1024
 /** Messages that are not settled, and bytes of them; of bare texts as many bytes as clog a channel. */
 const QUEUED = 1024
 const QUEUED_BYTES = 128 * 1024 * 1024
-/** Of a file. */
-const READ_AHEAD = 256 * 1024
+const READ_AHEAD = 256 * 1024 // of a file
 
 const FULL = () => new SwitchboardError('queue-full', 'Too much is waiting for this peer already.')
 /** One message to one peer. */
