@@ -1,13 +1,11 @@
 // /diagnostics, as a person uses it: with a relay, without one, and where the browser or the network forbids things.
 import assert from 'node:assert/strict'
-import dgram from 'node:dgram'
-import { once } from 'node:events'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
-import net from 'node:net'
 import { after, before, test } from 'node:test'
 import { nothingUntoward, sideways, visit } from './page-driver.mjs'
 import { launch } from './support/browser.mjs'
+import { freePort } from './support/ports.mjs'
 import { launchTrusting, startRelay } from './support/relay.mjs'
 import { startServer } from './support/server.mjs'
 
@@ -31,17 +29,6 @@ const sentence = page => page.locator('#verdict').textContent()
 const reportOf = page => page.locator('#report').inputValue()
 const check = (page, title) => page.locator('.check', { has: page.getByRole('heading', { name: title, exact: true }) })
 const toneOf = (page, title) => check(page, title).getAttribute('data-tone')
-
-/** A port that is free on loopback over TCP, and over UDP, whose ports few others take. */
-async function freePort() {
-  const listener = net.createServer().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address()
-  const socket = dgram.createSocket('udp4').bind(port, '127.0.0.1')
-  await once(socket, 'listening')
-  await Promise.all([new Promise(resolve => listener.close(resolve)), new Promise(resolve => socket.close(resolve))])
-  return port
-}
 
 /** Runs in the page: STUN servers see its connections at 203.0.113.9, each at another port; `silent` is the host of one that does not answer. */
 function symmetric(silent) {

@@ -9,6 +9,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
+import { freePort } from '../browser/support/ports.mjs'
 import { startServer } from '../browser/support/server.mjs'
 
 const run = promisify(execFile)
@@ -103,24 +104,6 @@ async function end(child) {
   const ended = once(child, 'exit')
   child.kill('SIGKILL')
   await ended
-}
-
-/** A port that is free on both loopback addresses, and the one after it, which coturn's tools may take as well. */
-async function freePort() {
-  for (;;) {
-    const sockets = [dgram.createSocket('udp4'), dgram.createSocket('udp6'), dgram.createSocket('udp4')]
-    const bind = (socket, port, address) => new Promise((resolve, reject) => socket.once('error', reject).bind(port, address, () => resolve(socket.address().port)))
-    try {
-      const port = await bind(sockets[0], 0, '127.0.0.1')
-      await bind(sockets[1], port, '::1')
-      await bind(sockets[2], port + 1, '127.0.0.1')
-      return port
-    } catch {
-      // Somebody has one of them: another try.
-    } finally {
-      for (const socket of sockets) socket.close()
-    }
-  }
 }
 
 /** Waits until the peer echoes. */

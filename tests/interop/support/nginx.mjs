@@ -5,6 +5,7 @@ import fs from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { freePort } from '../../browser/support/ports.mjs'
 
 /** Debian installs it where only administrators look. */
 const NGINX = process.env.NGINX ?? ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(file => fs.existsSync(file)) ?? 'nginx'
@@ -58,15 +59,6 @@ const configuration = ({ port, upstream, prefix, folder }) => `
     }
   }
 `
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Waits until somebody accepts connections there. */
 async function answers(port) {
