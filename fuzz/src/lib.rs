@@ -8,6 +8,8 @@ pub mod config;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "signalling")]
+mod json;
+#[cfg(feature = "signalling")]
 pub mod matchbox;
 #[cfg(feature = "signalling")]
 pub mod peerjs;

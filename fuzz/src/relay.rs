@@ -1,5 +1,6 @@
 //! The relay of topics: what its clients say.
 
+use crate::json;
 use serde_json::Value;
 use switchboard_wire::directory::{Name, Request};
 use switchboard_wire::relay::{ClientMessage, write_error};
@@ -22,7 +23,7 @@ pub fn message(data: &[u8]) {
         }
     };
     // Numbers that are too large, deep nesting and half characters may pass in payloads and members that nobody reads.
-    let value: Option<Value> = serde_json::from_slice(data).ok();
+    let value = json::read(data);
     let said = |member: &str| value.as_ref().map(|value| value[member].clone());
     match message.into_request(&mut text) {
         Request::Claim { name, .. } => agree(&said, "subscribe", &name),
@@ -31,7 +32,7 @@ pub fn message(data: &[u8]) {
             if let Some(kind) = said("type") {
                 assert_eq!((kind, said("topic")), ("publish".into(), Some(send.to.as_ref().into())));
             }
-            let Ok(passed) = serde_json::from_slice::<Value>(&send.text) else { return };
+            let Some(passed) = json::read(&send.text) else { return };
             assert_eq!(passed["topic"], *send.to);
             assert_eq!(passed.as_object().map(|members| members.len()), Some(2));
             if let Some(payload) = said("payload") {
