@@ -12,7 +12,7 @@ use proptest::sample::select;
 use proptest::test_runner::TestRunner;
 use switchboard_turn::message::known;
 use switchboard_turn::{PeerPolicy, canonical};
-use world::{World, udp};
+use world::{Login, World, udp};
 
 /// Networks and hosts that relays of other servers were seen to reach, and what the registries add.
 const REFUSED: &[&str] = &[
@@ -129,14 +129,20 @@ fn every_row_is_refused_at_both_ends() {
     }
 }
 
-#[test]
-fn a_client_is_told_403_for_every_row_and_sends_nothing_there() {
+/// A server, and a client with a relay in each family, so that no peer is refused for its family.
+fn relayed_in_both_families() -> (World, Login) {
     let mut world = World::new();
     let login = world.log_in(udp("192.0.2.9:5000"));
     let both = |writer: &mut switchboard_turn::message::Writer<'_>| {
         writer.attribute(known::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
     };
     assert_eq!(login.allocate(&mut world, both).code(), 0);
+    (world, login)
+}
+
+#[test]
+fn a_client_is_told_403_for_every_row_and_sends_nothing_there() {
+    let (mut world, login) = relayed_in_both_families();
     for row in REFUSED {
         let net: IpNet = row.parse().expect("a prefix");
         for ip in [net.network(), net.broadcast()] {
@@ -152,12 +158,7 @@ fn a_client_is_told_403_for_every_row_and_sends_nothing_there() {
 /// The same property through a whole server: what a client asks for, and not only what the policy would say.
 #[test]
 fn a_client_is_told_403_for_any_address_of_every_row_in_every_spelling() {
-    let mut world = World::new();
-    let login = world.log_in(udp("192.0.2.9:5000"));
-    let both = |writer: &mut switchboard_turn::message::Writer<'_>| {
-        writer.attribute(known::ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]);
-    };
-    assert_eq!(login.allocate(&mut world, both).code(), 0);
+    let (world, login) = relayed_in_both_families();
     let mut world = RefCell::new(world);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(40));
     for row in REFUSED {

@@ -19,24 +19,11 @@ export async function startServer(port = 0, flags = []) {
   // Not the usual port, which other tests may have at the same time.
   const turn = flags.includes('--turn-listen') ? [] : ['--turn-listen', '127.0.0.1:0']
   const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${port}`, ...turn, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const said = []
-  child.stderr.on('data', data => said.push(data))
   // Its log is JSON where nobody watches.
   const serving = new Promise(resolve => createInterface(child.stderr).on('line', line => {
     if (/"message":"serving"/.test(line)) resolve(JSON.parse(line))
   }))
-  const url = await new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`${BINARY} did not say where it listens:\n${said.join('')}`)), START_MS)
-    child.once('error', reject)
-    child.once('exit', code => reject(new Error(`${BINARY} ended with ${code}:\n${said.join('')}`)))
-    createInterface(child.stdout).on('line', line => {
-      said.push(`${line}\n`)
-      const found = /Listening on (http:\S+)/.exec(line)
-      if (!found) return
-      clearTimeout(late)
-      resolve(found[1])
-    })
-  })
+  const url = await listening(child)
   const end = async signal => {
     if (child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
@@ -52,4 +39,23 @@ export async function startServer(port = 0, flags = []) {
     }))
   }
   return { url, counters, serving, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
+}
+
+/** Resolves with the first address that a server prints; rejects with all that it said if it ends before, or takes too long. */
+export async function listening(child) {
+  const said = []
+  child.stderr.on('data', data => said.push(data))
+  return new Promise((resolve, reject) => {
+    const fail = why => reject(new Error(`${child.spawnargs[0]} ${why}:\n${said.join('')}`))
+    const late = setTimeout(fail, START_MS, 'did not say where it listens')
+    child.once('error', reject)
+    child.once('exit', code => fail(`ended with ${code}`))
+    createInterface(child.stdout).on('line', line => {
+      said.push(`${line}\n`)
+      const found = /Listening on (http:\S+)/.exec(line)
+      if (!found) return
+      clearTimeout(late)
+      resolve(found[1])
+    })
+  })
 }

@@ -66,14 +66,7 @@ pub(super) struct Addresses {
 impl Addresses {
     /// Counts one more connection unless there are `limit` already.
     pub(super) fn admit(&mut self, address: AddressKey, limit: u32) -> bool {
-        let entry = self.entries.entry(address).or_default();
-        let free = entry.connections < limit;
-        if free {
-            entry.connections += 1;
-        } else if entry.is_unused() {
-            self.entries.remove(&address);
-        }
-        free
+        self.take(address, limit, |entry| &mut entry.connections)
     }
 
     /// Counts a message.
@@ -90,10 +83,16 @@ impl Addresses {
 
     /// Counts one more room unless there are `limit` already.
     pub(super) fn charge_room(&mut self, address: AddressKey, limit: u32) -> bool {
+        self.take(address, limit, |entry| &mut entry.rooms)
+    }
+
+    /// Adds one to a count of the address, and an entry for it, unless the count has reached `limit`.
+    fn take(&mut self, address: AddressKey, limit: u32, count: fn(&mut Entry) -> &mut u32) -> bool {
         let entry = self.entries.entry(address).or_default();
-        let free = entry.rooms < limit;
+        let taken = count(entry);
+        let free = *taken < limit;
         if free {
-            entry.rooms += 1;
+            *taken += 1;
         } else if entry.is_unused() {
             self.entries.remove(&address);
         }
