@@ -1,5 +1,5 @@
-// A member's network goes away, comes back, and changes: the room heals by itself. Each member is a Chromium on a host of
-// its own (a network namespace), the server on a third.
+// A member's network goes away, comes back, and changes: the room heals by itself, where it can on the connection that there
+// is. Each member is a Chromium on a host of its own (a network namespace), the server on a third.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import fs from 'node:fs'
@@ -7,7 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { chromium } from 'playwright-core'
-import { Network, unavailable } from './support/namespaces.mjs'
+import { Network, unavailable, unfiltered } from './support/namespaces.mjs'
 
 const skip = unavailable()
 const ROOM = 'aUa62LD8NZ'
@@ -38,7 +38,8 @@ async function startMember(host, origin) {
     window.room.on('peer', ({ peer }) => window.told.push(`peer ${peer.name}`))
     window.room.on('peerstate', ({ peer, state }) => window.told.push(`${state} ${peer.name}`))
     window.room.on('peerleft', ({ peer }) => window.told.push(`departed ${peer.name}`))
-    window.room.on('message', ({ data }) => window.told.push(`message ${data}`))
+    window.room.on('message', ({ data }) => window.told.push(`message ${data.length > 99 ? `of ${data.length}` : data}`))
+    window.room.on('step', ({ kind }) => { if (['ice-restart', 'replaced'].includes(kind)) window.told.push(`step ${kind}`) })
     window.room.on('signalling', ({ state }) => window.told.push(`socket ${state}`))
   }, [ROOM, host.namespace.slice(-3)])
   const told = () => page.evaluate(() => window.told)
@@ -48,6 +49,8 @@ async function startMember(host, origin) {
     told,
     name: host.namespace.slice(-3),
     forget: () => page.evaluate(() => { window.told.length = 0 }),
+    keep: () => page.evaluate(keep),
+    route: () => page.evaluate(route),
     say: text => page.evaluate(text => window.room.send(text).id, text),
     connected: () => page.evaluate(() => [...window.room.peers.values()].filter(peer => peer.state === 'open').length),
     async hears(what, within = 60_000) {
@@ -71,6 +74,33 @@ async function exchange(text) {
 /** In the page: with the way to the server and to the other member open, nothing that is sent can be for nobody. */
 const isOpen = () => window.room.signalling === 'open' && [...window.room.peers.values()].some(peer => peer.state === 'open')
 
+/** In the page: keeps in mind which connection and which channel there are. */
+function keep() {
+  const [{ connection, channel }] = window.room.peers.values()
+  window.kept = { connection, channel }
+}
+
+/** In the page: whether they are still those, and what an ICE restart changes about them. */
+async function route() {
+  const [peer] = window.room.peers.values()
+  const { connection, channel } = peer
+  const { localAddress = '' } = await peer.path()
+  return {
+    kept: connection === window.kept.connection && channel === window.kept.channel,
+    port: Number(localAddress.split(':').at(-1)),
+    fragment: /^a=ice-ufrag:(\S+)/m.exec(connection.localDescription.sdp)[1],
+  }
+}
+
+/** Drops, unanswered, all that goes to or comes from these UDP ports: what a NAT does that has forgotten them. */
+function lose(ports) {
+  for (const { host } of [ann, bob]) {
+    host.filter(`table inet lost {
+      chain input { type filter hook input priority filter; udp sport { ${ports} } drop; udp dport { ${ports} } drop; }
+    }`)
+  }
+}
+
 before(async () => {
   if (skip) return
   network = new Network(['srv', 'ann', 'bob'])
@@ -86,6 +116,36 @@ after(async () => {
   await ann?.context.close()
   await bob?.context.close()
   await network?.destroy()
+})
+
+test('a path that is gone for good: ICE is restarted, and the same connection goes on over another', { skip: skip ?? unfiltered() }, async t => {
+  const pair = [ann, bob]
+  for (const member of pair) {
+    await member.until(isOpen)
+    await member.forget()
+    await member.keep()
+  }
+  const before = await Promise.all(pair.map(member => member.route()))
+  t.after(() => { for (const { host } of pair) host.filter('flush ruleset') })
+  lose(before.map(({ port }) => port))
+  const large = 'x'.repeat(300_000)
+  for (const text of [large, 'one', 'two', 'three']) await Promise.all(pair.map(member => member.say(text)))
+  for (const member of pair) for (const what of [`of ${large.length}`, 'three']) await member.hears(`message ${what}`)
+  await exchange('on another path')
+  const told = await Promise.all(pair.map(member => member.told()))
+  assert.ok(told.some(lines => lines.includes('step ice-restart')), JSON.stringify(told))
+  for (const [index, lines] of told.entries()) {
+    const other = pair[1 - index].name
+    const messages = lines.filter(line => line.startsWith('message'))
+    assert.equal(messages.filter(line => line === `message of ${large.length}`).length, 1, JSON.stringify(lines))
+    assert.deepEqual(messages.filter(line => !line.startsWith('message of')), ['one', 'two', 'three', `on another path from ${other}`].map(text => `message ${text}`))
+    assert.deepEqual(lines.filter(line => /^(departed|step replaced)/.test(line)), [])
+  }
+  for (const [index, { kept, port, fragment }] of (await Promise.all(pair.map(member => member.route()))).entries()) {
+    assert.ok(kept, 'the connection or the channel is another one')
+    assert.notEqual(port, before[index].port)
+    assert.notEqual(fragment, before[index].fragment)
+  }
 })
 
 test('a cable pulled until the others give up, and plugged in again: the member returns', { skip }, async () => {

@@ -68,14 +68,15 @@ pub(crate) fn component(workspace: &Workspace, name: &str, subcommand: &str) -> 
     process::run(process::at_root(workspace, "rustup").args(["component", "add", name]))
 }
 
-/// Finds the browsers, and what lets a test take one off its network; installs Debian's where something is missing.
+/// Finds the browsers, and what lets a test take one off its network or drop its packets; installs Debian's where something
+/// is missing.
 pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
     let missing: Vec<&str> =
         [&CHROMIUM, &FIREFOX].iter().filter(|source| source.find().is_none()).map(|source| source.package).collect();
     if !missing.is_empty() {
         install_debian(workspace, &missing)?;
     }
-    install_tools(workspace, &[IP])?;
+    install_tools(workspace, &[IP, NFT])?;
     Ok(Browsers { chromium: CHROMIUM.expect()?, firefox: FIREFOX.expect()? })
 }
 
@@ -83,10 +84,11 @@ pub(crate) fn browsers(workspace: &Workspace) -> Result<Browsers> {
 type Tool = (&'static str, &'static str);
 
 const IP: Tool = ("ip", "iproute2");
+const NFT: Tool = ("nft", "nftables");
 
 /// Installs what makes network namespaces and the routers between them, and a certificate for the server there.
 pub(crate) fn network_tools(workspace: &Workspace) -> Result<()> {
-    install_tools(workspace, &[IP, ("nft", "nftables"), ("openssl", "openssl")])
+    install_tools(workspace, &[IP, NFT, ("openssl", "openssl")])
 }
 
 /// Installs those that are missing, where we may. Tests with network namespaces need root as well; without either they skip

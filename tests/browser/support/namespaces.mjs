@@ -18,6 +18,15 @@ export function unavailable() {
   }
 }
 
+/** Why there can be no packet filter on such a host; undefined where there can. */
+export function unfiltered() {
+  try {
+    execFileSync('nft', ['--version'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    return `packets cannot be dropped here (needs nftables): ${error.message}`
+  }
+}
+
 /** One host: a namespace with one interface on the common segment. */
 class Host {
   #network
@@ -51,6 +60,11 @@ class Host {
     this.address = address
     this.ip('address', 'add', `${address}/24`, 'dev', 'eth0')
     this.ip('route', 'replace', 'default', 'via', this.#network.gateway)
+  }
+
+  /** Filters its packets. @param {string} rules  An nftables ruleset, added to those before. */
+  filter(rules) {
+    execFileSync('ip', ['netns', 'exec', this.namespace, 'nft', '-f', '-'], { input: rules, stdio: ['pipe', 'pipe', 'pipe'] })
   }
 
   /** A file that runs `program` inside, for launchers that take an executable's path. */
