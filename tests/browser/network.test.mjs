@@ -49,6 +49,8 @@ async function startMember(host, origin) {
     told,
     name: host.namespace.slice(-3),
     forget: () => page.evaluate(() => { window.told.length = 0 }),
+    // Chromium tells of a change that the system's network service reports, and there is none here.
+    changeNetwork: () => page.evaluate(() => { dispatchEvent(new Event('online')) }),
     keep: () => page.evaluate(keep),
     route: () => page.evaluate(route),
     say: text => page.evaluate(text => window.room.send(text).id, text),
@@ -118,7 +120,8 @@ after(async () => {
   await network?.destroy()
 })
 
-test('a path that is gone for good: ICE is restarted, and the same connection goes on over another', { skip: skip ?? unfiltered() }, async t => {
+/** Takes the path away by `change`, which gets the ports of both; the same connection is to go on over others, and nobody departs. */
+async function goesOn(t, change) {
   const pair = [ann, bob]
   for (const member of pair) {
     await member.until(isOpen)
@@ -127,7 +130,7 @@ test('a path that is gone for good: ICE is restarted, and the same connection go
   }
   const before = await Promise.all(pair.map(member => member.route()))
   t.after(() => { for (const { host } of pair) host.filter('flush ruleset') })
-  lose(before.map(({ port }) => port))
+  await change(before.map(({ port }) => port))
   const large = 'x'.repeat(300_000)
   for (const text of [large, 'one', 'two', 'three']) await Promise.all(pair.map(member => member.say(text)))
   for (const member of pair) for (const what of [`of ${large.length}`, 'three']) await member.hears(`message ${what}`)
@@ -146,6 +149,19 @@ test('a path that is gone for good: ICE is restarted, and the same connection go
     assert.notEqual(port, before[index].port)
     assert.notEqual(fragment, before[index].fragment)
   }
+}
+
+test('a path that is gone for good: ICE is restarted, and the same connection goes on over another', { skip: skip ?? unfiltered() }, async t => {
+  await goesOn(t, lose)
+})
+
+test('a member that changes networks: its socket is resumed, ICE restarted, and the same connection goes on', { skip: skip ?? unfiltered() }, async t => {
+  await goesOn(t, async ports => {
+    lose(ports)
+    ann.host.readdress('10.77.0.98')
+    await ann.changeNetwork()
+  })
+  assert.ok((await ann.told()).includes('socket lost'))
 })
 
 test('a cable pulled until the others give up, and plugged in again: the member returns', { skip }, async () => {

@@ -110,6 +110,12 @@ export class Member {
     this.#judgePlain()
   }
 
+  /** Our own way to the server is lost: the silence until now may have been our network's. */
+  cutOff() {
+    if (this.vouched) this.#silentMs = 0
+    this.vouched = false
+  }
+
   /** The server says that the peer is no more in the room. While its channel answers, it is. @param {LeaveReason} reason */
   serverLeft(reason) {
     if (reason === 'left' || !this.#works() || this.#silentMs >= GONE_MS) return this.leave(reason, true)

@@ -305,7 +305,7 @@ export class Room extends EventTarget {
   /** @param {RoomEvents['signalling']} change */
   #signallingChanged(change) {
     this.#emit('signalling', change)
-    if (change.state === 'lost') for (const member of this.#members.values()) member.vouched = false
+    if (change.state === 'lost') for (const member of this.#members.values()) member.cutOff()
   }
 
   /** @param {'closed' | 'lost'} state @returns {RTCDataChannel[]}  To be closed once they are empty. */
