@@ -104,6 +104,8 @@ export class Network {
     ip('link', 'add', host.interface, 'netns', this.bridge, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host.namespace)
     ip('-n', this.bridge, 'link', 'set', host.interface, 'master', 'br0', 'up')
     host.ip('link', 'set', 'lo', 'up')
+    // An address of IPv6 would be there a second or two later, and Chromium breaks off what it loads when an address comes.
+    host.ip('link', 'set', 'eth0', 'addrgenmode', 'none')
     host.ip('address', 'add', `${host.address}/24`, 'dev', 'eth0')
     host.plug()
     return host
