@@ -46,9 +46,12 @@ export async function listening(child) {
   const said = []
   child.stderr.on('data', data => said.push(data))
   return new Promise((resolve, reject) => {
-    const fail = why => reject(new Error(`${child.spawnargs[0]} ${why}:\n${said.join('')}`))
-    const late = setTimeout(fail, START_MS, 'did not say where it listens')
-    child.once('error', reject)
+    const late = setTimeout(() => fail('did not say where it listens'), START_MS)
+    const fail = why => {
+      clearTimeout(late)
+      reject(new Error(`${child.spawnargs[0]} ${why}:\n${said.join('')}`))
+    }
+    child.once('error', error => fail(error.message))
     child.once('exit', code => fail(`ended with ${code}`))
     createInterface(child.stdout).on('line', line => {
       said.push(`${line}\n`)
