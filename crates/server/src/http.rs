@@ -1,23 +1,25 @@
 //! HTTP/1.1 on one socket, until a door takes the socket over.
 
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tower::Service as _;
 
 use crate::embed::Guests;
 use crate::patient::PatientStream;
+use crate::seats::Seat;
 use crate::server::{Shared, Stage};
 use crate::websocket::stream::Stream;
 
@@ -31,8 +33,37 @@ const HEADERS: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// What a door does with a socket.
-pub(crate) type Door = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a door does with a socket, ready to become a task: one of its own, for that of HTTP is much larger.
+pub(crate) struct Door(Box<dyn FnOnce(&mut Connections, Option<Seat>) + Send>);
+
+/// The tasks of a listener's connections. One that speaks HTTP may end with a door that goes on with its socket.
+pub(crate) type Connections = JoinSet<Option<Opened>>;
+
+/// A door that took a socket over, and what its connection holds.
+pub(crate) struct Opened {
+    pub(crate) door: Door,
+    pub(crate) seat: Option<Seat>,
+}
+
+impl Door {
+    fn new(door: impl Future<Output = ()> + Send + 'static) -> Self {
+        // `map` and not an `async` block, in which what it awaits would be there twice.
+        Self(Box::new(|connections, seat| drop(connections.spawn(door.map(|()| end(seat))))))
+    }
+}
+
+impl Opened {
+    /// Serves it as a task.
+    pub(crate) fn spawn_on(self, connections: &mut Connections) {
+        (self.door.0)(connections, self.seat);
+    }
+}
+
+/// Gives the seat back.
+fn end(seat: Option<Seat>) -> Option<Opened> {
+    drop(seat);
+    None
+}
 
 /// How a door takes over: the socket, and what was read of it already.
 type TakeOver = Box<dyn FnOnce(Stream, Vec<u8>) -> Door + Send>;
@@ -43,7 +74,7 @@ type Claim = Mutex<Option<(OnUpgrade, TakeOver)>>;
 /// The way from a request to its socket.
 #[derive(Clone)]
 pub(crate) enum Handoff {
-    /// The task of the connection serves the door when HTTP is done.
+    /// The connection goes on as the door when HTTP is done.
     Own(Arc<Claim>),
     /// The connection is a foreign server's; its door gets a task of its own.
     Guest(Guests),
@@ -51,15 +82,16 @@ pub(crate) enum Handoff {
 
 impl Handoff {
     /// Takes the socket of `request` over once the answer 101 is written.
-    pub(crate) fn claim(
+    pub(crate) fn claim<D: Future<Output = ()> + Send + 'static>(
         request: &mut Request,
-        take_over: impl FnOnce(Stream, Vec<u8>) -> Door + Send + 'static,
+        take_over: impl FnOnce(Stream, Vec<u8>) -> D + Send + 'static,
     ) -> Result<(), NotClaimable> {
         let handoff = request.extensions_mut().remove::<Self>().ok_or(NotClaimable)?;
         let on_upgrade = hyper::upgrade::on(request);
         match handoff {
             Self::Own(claim) => {
-                *claim.lock().unwrap_or_else(PoisonError::into_inner) = Some((on_upgrade, Box::new(take_over)));
+                let take_over: TakeOver = Box::new(|stream, early| Door::new(take_over(stream, early)));
+                *claim.lock().unwrap_or_else(PoisonError::into_inner) = Some((on_upgrade, take_over));
             }
             Self::Guest(guests) => guests.spawn(async move {
                 // It fails if the host never writes the 101, or knows no upgrades.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_signalling::core::{ClientAddr, Refusal};
 use tokio::io::AsyncReadExt as _;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::is_in;
-use crate::http;
+use crate::http::{self, Connections, Opened};
 use crate::metrics;
 use crate::seats::{Seat, Seats};
 use crate::server::{Shared, SpawnError, Stage};
@@ -73,7 +74,7 @@ impl Listener {
     /// Accepts until the drain, then until all connections are over; the operator's listener goes on, for how the drain is
     /// getting on is asked there. Dropping the future drops the connections.
     pub(crate) async fn run(self, mut stage: watch::Receiver<Stage>) {
-        let (mut connections, mut refusals) = (JoinSet::new(), JoinSet::new());
+        let (mut connections, mut refusals) = (Connections::new(), JoinSet::new());
         let mut last_logged = None;
         loop {
             tokio::select! {
@@ -84,11 +85,11 @@ impl Listener {
                     },
                     Err(error) => on_accept_error(&error, &mut last_logged).await,
                 },
-                Some(ended) = connections.join_next() => {
-                    if let Err(error) = ended && error.is_panic() {
-                        tracing::error!(%error, "a connection failed; the others go on");
-                    }
-                }
+                Some(ended) = connections.join_next() => match ended {
+                    Ok(Some(opened)) => opened.spawn_on(&mut connections),
+                    Err(error) if error.is_panic() => tracing::error!(%error, "a connection failed; the others go on"),
+                    Ok(None) | Err(_) => {}
+                },
                 Some(_) = refusals.join_next() => {}
                 () = Stage::serving_ends(&mut stage), if connections.is_empty() && self.seats.is_some() => return,
             }
@@ -110,16 +111,15 @@ impl Listener {
         taken.map(Some)
     }
 
-    /// Serves one connection: HTTP, and what a door makes of it.
-    fn serve(&self, stream: TcpStream, peer: IpAddr, seat: Option<Seat>) -> impl Future<Output = ()> + use<> {
-        // Boxed, so that the state of HTTP is freed once a door takes the socket over.
-        let http = Box::pin(http::serve(stream, peer, self.router.clone(), Arc::clone(&self.shared)));
-        async move {
-            if let Some(door) = http.await {
-                door.await;
-            }
-            drop(seat);
-        }
+    /// Speaks HTTP with one connection.
+    fn serve(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        seat: Option<Seat>,
+    ) -> impl Future<Output = Option<Opened>> + use<> {
+        let http = http::serve(stream, peer, self.router.clone(), Arc::clone(&self.shared));
+        http.map(|door| door.map(|door| Opened { door, seat }))
     }
 }
 

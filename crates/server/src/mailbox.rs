@@ -13,13 +13,14 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 use socket2::SockRef;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
 
 use state::{Outcome, State};
 
 use crate::metrics::Traffic;
 use crate::websocket::frame::{self, Opcode};
-use crate::websocket::stream::{OtherWriting, Writing};
+use crate::websocket::stream::{self, OtherStream, Stream};
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +47,10 @@ pub(crate) enum Progress {
     Broken,
 }
 
-/// The writing half of a socket and what waits for it.
+/// A socket and what waits to be written to it.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    socket: Writing,
+    stream: Stream,
     /// Most bytes that may wait.
     limit: usize,
     state: Mutex<State>,
@@ -60,8 +61,8 @@ pub(crate) struct Mailbox {
 
 impl Mailbox {
     /// Wraps a socket for which at most `limit` bytes may wait.
-    pub(crate) fn new(socket: Writing, limit: usize, traffic: Arc<Traffic>) -> Self {
-        Self { socket, limit, state: Mutex::default(), task: AtomicWaker::new(), traffic }
+    pub(crate) fn new(stream: Stream, limit: usize, traffic: Arc<Traffic>) -> Self {
+        Self { stream, limit, state: Mutex::default(), task: AtomicWaker::new(), traffic }
     }
 
     /// Queues `bytes`, whole frames.
@@ -124,13 +125,13 @@ impl Mailbox {
 
     /// Writes what is queued, as far as the kernel takes it.
     pub(crate) fn flush(&self) {
-        match &self.socket {
-            Writing::Tcp(socket) => self.flush_to(socket),
-            Writing::Other(_) => self.task.wake(),
+        match &self.stream {
+            Stream::Tcp(socket) => self.flush_to(socket),
+            Stream::Other(_) => self.task.wake(),
         }
     }
 
-    fn flush_to(&self, socket: &OwnedWriteHalf) {
+    fn flush_to(&self, socket: &TcpStream) {
         let mut state = self.lock();
         if state.in_flight > 0 || state.blocked || state.broken {
             return;
@@ -154,22 +155,27 @@ impl Mailbox {
         if state.is_closing() && !state.shut {
             state.shut = true;
             // Fails only if the socket is gone, which the reading side notices.
-            let _ = SockRef::from(socket.as_ref()).shutdown(Shutdown::Write);
+            let _ = SockRef::from(socket).shutdown(Shutdown::Write);
             drop(state);
             self.task.wake();
         }
     }
 
+    /// For the socket's own task: reads once; no bytes mean the end.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read(cx, buffer)
+    }
+
     /// For the socket's own task: writes on if the socket has room again, and says how far it is.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Progress {
         self.register(cx.waker());
-        match &self.socket {
-            Writing::Tcp(socket) => self.poll_tcp(socket, cx),
-            Writing::Other(stream) => self.poll_other(stream, cx),
+        match &self.stream {
+            Stream::Tcp(socket) => self.poll_tcp(socket, cx),
+            Stream::Other(stream) => self.poll_other(stream, cx),
         }
     }
 
-    fn poll_tcp(&self, socket: &OwnedWriteHalf, cx: &mut Context<'_>) -> Progress {
+    fn poll_tcp(&self, socket: &TcpStream, cx: &mut Context<'_>) -> Progress {
         loop {
             let state = self.lock();
             if let Some(over) = state.over() {
@@ -180,7 +186,7 @@ impl Mailbox {
                 return waiting;
             }
             drop(state);
-            match socket.as_ref().poll_write_ready(cx) {
+            match socket.poll_write_ready(cx) {
                 Poll::Pending => return waiting,
                 Poll::Ready(_) => {
                     self.lock().blocked = false;
@@ -190,7 +196,7 @@ impl Mailbox {
         }
     }
 
-    fn poll_other(&self, stream: &OtherWriting, cx: &mut Context<'_>) -> Progress {
+    fn poll_other(&self, stream: &OtherStream, cx: &mut Context<'_>) -> Progress {
         loop {
             let mut state = self.lock();
             if let Some(over) = state.over() {
@@ -249,10 +255,10 @@ impl Mailbox {
         self.task.register(waker);
     }
 
-    fn write(&self, socket: &OwnedWriteHalf, batch: &[u8]) -> (usize, Outcome) {
+    fn write(&self, socket: &TcpStream, batch: &[u8]) -> (usize, Outcome) {
         let mut written = 0;
         let outcome = loop {
-            match socket.try_write(&batch[written..]) {
+            match stream::try_write(socket, &batch[written..]) {
                 Ok(0) => break Outcome::Failed,
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Outcome::Full,
@@ -280,16 +286,13 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::websocket::stream::{Reading, Stream};
 
-    /// A mailbox, the reading half of its socket, and its client.
-    async fn pair(limit: usize) -> (Mailbox, Reading, TcpStream) {
+    /// A mailbox and its client.
+    async fn pair(limit: usize) -> (Mailbox, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
         let socket = listener.accept().await.expect("accepted").0;
-        socket.writable().await.expect("open");
-        let (reading, writing) = Stream::Tcp(socket).into_split();
-        (Mailbox::new(writing, limit, Arc::default()), reading, client)
+        (Mailbox::new(Stream::Tcp(socket), limit, Arc::default()), client)
     }
 
     fn put(mailbox: &Mailbox, bytes: &[u8]) -> Queued {
@@ -311,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn several_messages_become_one_write_in_order() {
-        let (mailbox, _reading, mut client) = pair(100).await;
+        let (mailbox, mut client) = pair(100).await;
         assert_eq!(put(&mailbox, b"one "), Queued::First);
         assert_eq!(put(&mailbox, b"two"), Queued::Quiet);
         mailbox.flush();
@@ -323,7 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_mailbox_refuses_and_keeps_what_it_has() {
-        let (mailbox, _reading, mut client) = pair(1000).await;
+        let (mailbox, mut client) = pair(1000).await;
         let taken = fill(&mailbox, &[7; 100]);
         assert!(mailbox.lock().pending.len() <= 1000);
         // The last words find room, and everything arrives before the end.
@@ -346,7 +349,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_held_socket_stays_open_until_it_is_released() {
-        let (mailbox, _reading, mut client) = pair(100).await;
+        let (mailbox, mut client) = pair(100).await;
         assert_eq!(mailbox.finish(|out| out.extend_from_slice(b"bye")), Queued::First);
         mailbox.flush();
         let mut read = [0; 3];
@@ -360,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn tells_its_own_task_once_when_all_is_written() {
-        let (mailbox, _reading, mut client) = pair(1000).await;
+        let (mailbox, mut client) = pair(1000).await;
         fill(&mailbox, &[7; 100]);
         mailbox.await_written();
         assert!(!mailbox.take_written(), "the kernel takes no more");
@@ -383,7 +386,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_socket_swallows_what_comes() {
-        let (mailbox, _reading, client) = pair(1000).await;
+        let (mailbox, client) = pair(1000).await;
         SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).expect("an open socket");
         drop(client);
         poll_fn(|cx| {
@@ -413,8 +416,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_is_no_socket_is_written_by_its_own_task_in_order() {
         let (mut client, server) = tokio::io::duplex(16);
-        let (_reading, writing) = Stream::Other(Box::new(server)).into_split();
-        let mailbox = Mailbox::new(writing, 100, Arc::default());
+        let mailbox = Mailbox::new(Stream::other(server), 100, Arc::default());
         assert_eq!(put(&mailbox, &[1; 60]), Queued::First);
         mailbox.flush();
         assert_eq!(put(&mailbox, &[2; 40]), Queued::Quiet);
@@ -434,8 +436,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_breaks_ends_its_mailbox() {
         let (client, server) = tokio::io::duplex(16);
-        let (_reading, writing) = Stream::Other(Box::new(server)).into_split();
-        let mailbox = Mailbox::new(writing, 100, Arc::default());
+        let mailbox = Mailbox::new(Stream::other(server), 100, Arc::default());
         drop(client);
         let _ = put(&mailbox, b"x");
         mailbox.flush();

@@ -19,7 +19,7 @@ use crate::http::sentence;
 use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options};
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::stream::Stream;
 
@@ -72,13 +72,12 @@ fn start(
     wanted: Wanted,
 ) -> Connection<Attached<MatchboxLine>> {
     let (traffic, limits) = (&shared.metrics.matchbox, &shared.config.limits);
-    let (reading, writing) = stream.into_split();
-    let mailbox = Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic));
+    let mailbox = Mailbox::new(stream, limits.queue_bytes, Arc::clone(traffic));
     let line = admission.attach_or_tell(MatchboxLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
     line.enter(wanted);
-    Connection::new(line, Socket { reading, early }, options)
+    Connection::new(line, early, options)
 }
 
 /// The way to a client.

@@ -43,9 +43,7 @@ pub(super) async fn open<H: Handler + 'static>(
         Ok(admission) => admission,
         Err(refusal) => return refuse_client(refusal),
     };
-    switch(Request::from_parts(parts, body), accepted, move |stream, early| {
-        start(stream, early, admission, shared).run()
-    })
+    switch(Request::from_parts(parts, body), accepted, move |stream, early| start(stream, early, admission, shared))
 }
 
 /// Answers 101 and takes the socket over.
@@ -57,7 +55,7 @@ pub(super) fn switch<D>(
 where
     D: Future<Output = ()> + Send + 'static,
 {
-    if Handoff::claim(&mut request, move |stream, early| Box::pin(take_over(stream, early))).is_err() {
+    if Handoff::claim(&mut request, take_over).is_err() {
         return not_claimable();
     }
     let mut response = Response::default();

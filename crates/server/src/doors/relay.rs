@@ -17,7 +17,7 @@ use crate::config::RelayConfig;
 use crate::hub::{Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options};
 use crate::websocket::frame::{self, Opcode, Violation};
 use crate::websocket::stream::Stream;
 
@@ -44,12 +44,11 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Response {
 
 fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<Attached<RelayLine>> {
     let (traffic, limits) = (&shared.metrics.relay, &shared.config.limits);
-    let (reading, writing) = stream.into_split();
-    let mailbox = Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic));
+    let mailbox = Mailbox::new(stream, limits.queue_bytes, Arc::clone(traffic));
     let line = admission.attach_or_tell(RelayLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
-    Connection::new(line, Socket { reading, early }, options)
+    Connection::new(line, early, options)
 }
 
 /// The way to a client.

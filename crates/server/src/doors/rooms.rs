@@ -14,7 +14,7 @@ use super::opening;
 use crate::hub::{Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options};
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::stream::Stream;
 
@@ -34,12 +34,11 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
 fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<Attached<RoomsLine>> {
     let traffic = &shared.metrics.rooms;
     let limits = &shared.config.limits;
-    let (reading, writing) = stream.into_split();
-    let mailbox = Mailbox::new(writing, limits.queue_bytes, Arc::clone(traffic));
+    let mailbox = Mailbox::new(stream, limits.queue_bytes, Arc::clone(traffic));
     let line = admission.attach_or_tell(RoomsLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
-    Connection::new(line, Socket { reading, early }, options)
+    Connection::new(line, early, options)
 }
 
 /// The way to a client of the rooms protocol.
@@ -110,21 +109,19 @@ mod tests {
     use super::*;
     use crate::Config;
     use crate::hub::Hub;
-    use crate::websocket::connection::Socket;
 
-    /// What an idle connection costs beside the core's entry: the future of its task.
+    /// What an idle connection costs beside its line and the core's entry: the future of its task.
     #[tokio::test]
     async fn the_task_of_a_connection_is_small() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let _client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        let (reading, writing) = Stream::Tcp(listener.accept().await.expect("accepted").0).into_split();
+        let stream = Stream::Tcp(listener.accept().await.expect("accepted").0);
         let hub = Arc::new(Hub::new(Config::default().core(Arc::new(FixedIce::default()))));
         let from = switchboard_signalling::core::ClientAddr::new(std::net::Ipv4Addr::LOCALHOST.into());
         let admission = hub.admit(from, Dialect::Switchboard).expect("room");
-        let line = admission.attach_or_tell(RoomsLine(Mailbox::new(writing, 1000, Arc::default())));
+        let line = admission.attach_or_tell(RoomsLine(Mailbox::new(stream, 1000, Arc::default())));
         let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::default() };
-        let socket = Socket { reading, early: Vec::new() };
-        let future = Connection::new(line, socket, options).run();
-        assert!(size_of_val(&future) <= 1024, "{} bytes", size_of_val(&future));
+        let connection = Connection::new(line, Vec::new(), options);
+        assert!(size_of_val(&connection) <= 256, "{} bytes", size_of_val(&connection));
     }
 }

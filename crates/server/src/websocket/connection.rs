@@ -4,19 +4,17 @@
 //! not whole. Writing is the [`Mailbox`]'s.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use switchboard_signalling::core::{Closing, Pace};
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::time::Sleep;
+use tokio::io::ReadBuf;
 
+use super::alarm::Alarm;
 use super::frame::{self, CONTROL_BYTES, Decoder, Event, Frame, Opcode, Violation};
-use super::stream::Reading;
 use crate::hub;
 use crate::mailbox::{Mailbox, Progress, Queued};
 use crate::metrics::Traffic;
@@ -83,7 +81,7 @@ impl From<Pace> for Next {
 }
 
 /// What stands behind a socket.
-pub(crate) trait Handler: Send {
+pub(crate) trait Handler: Send + Unpin {
     /// Where the socket's messages wait.
     fn mailbox(&self) -> &Mailbox;
     /// Whether messages may come. A handler that takes none yet wakes the socket's task when it does: [`Mailbox::wake`].
@@ -120,14 +118,6 @@ pub(crate) struct Heartbeat {
     pub(crate) timeout: Duration,
 }
 
-/// What HTTP hands over.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    pub(crate) reading: Reading,
-    /// What was read of the socket already.
-    pub(crate) early: Vec<u8>,
-}
-
 /// What differs between doors.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -138,10 +128,9 @@ pub(crate) struct Options {
     pub(crate) traffic: Arc<Traffic>,
 }
 
-/// An open WebSocket.
+/// An open WebSocket: a future that serves it until it is closed, as a task of its own.
 pub(crate) struct Connection<H> {
     handler: H,
-    socket: Reading,
     decoder: Decoder,
     /// What came of a frame that is not whole, or was not acted on because the client is paced or has to wait.
     unread: Vec<u8>,
@@ -150,6 +139,7 @@ pub(crate) struct Connection<H> {
     last_heard: Instant,
     pinged: bool,
     phase: Phase,
+    alarm: Alarm,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -165,29 +155,26 @@ enum Phase {
 }
 
 impl<H: Handler> Connection<H> {
-    /// Takes over a socket.
-    pub(crate) fn new(handler: H, socket: Socket, options: Options) -> Self {
-        Self {
+    /// Takes over the socket of the handler's mailbox, and acts on what was read of it already. There must be a tokio runtime
+    /// around.
+    pub(crate) fn new(handler: H, early: Vec<u8>, options: Options) -> Self {
+        let now = Instant::now();
+        let mut connection = Self {
             handler,
-            socket: socket.reading,
             decoder: Decoder::new(options.message_bytes),
-            unread: socket.early,
+            unread: early,
             heartbeat: options.heartbeat,
             traffic: options.traffic,
-            last_heard: Instant::now(),
+            last_heard: now,
             pinged: false,
             phase: Phase::Open,
-        }
+            alarm: Alarm::new(),
+        };
+        connection.act_on_unread(now);
+        connection
     }
 
-    /// Serves until the socket is closed.
-    pub(crate) async fn run(mut self) {
-        self.act_on_unread(Instant::now());
-        let mut alarm = pin!(tokio::time::sleep_until(self.deadline().into()));
-        poll_fn(|cx| self.poll(cx, alarm.as_mut())).await;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<()> {
+    fn serve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.handler.mailbox().poll(cx) {
             Progress::Open => {}
             Progress::Finishing | Progress::Finished => self.end(Instant::now()),
@@ -206,17 +193,10 @@ impl<H: Handler> Connection<H> {
                 return Poll::Ready(());
             }
             let deadline = self.deadline();
-            if deadline < alarm.deadline().into_std() {
-                alarm.as_mut().reset(deadline.into());
-            }
-            // Beside a client that sends without a pause the alarm does not ring: reading takes all that a task may do in one go.
-            if alarm.as_mut().poll(cx).is_pending() && deadline > Instant::now() {
-                return Poll::Pending;
-            }
+            ready!(self.alarm.poll(cx, deadline));
             if self.on_alarm(Instant::now()).is_ready() {
                 return Poll::Ready(());
             }
-            alarm.as_mut().reset(self.deadline().into());
         }
     }
 
@@ -228,7 +208,7 @@ impl<H: Handler> Connection<H> {
         while !matches!(self.phase, Phase::Paced(_) | Phase::Waiting) {
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
                 let mut buffer = ReadBuf::new(buffer);
-                let outcome = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer));
+                let outcome = ready!(self.handler.mailbox().poll_read(cx, &mut buffer));
                 let bytes = buffer.filled_mut();
                 let open = outcome.is_ok() && !bytes.is_empty();
                 if open {
@@ -426,6 +406,14 @@ impl<H: Handler> Connection<H> {
         }
         hub::flush();
         Poll::Pending
+    }
+}
+
+impl<H: Handler> Future for Connection<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_mut().serve(cx)
     }
 }
 

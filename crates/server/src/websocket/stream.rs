@@ -5,7 +5,7 @@
 //! it can be written to, so there a message costs a wake-up more.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,35 +13,29 @@ use std::task::{Context, Poll, ready};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// For a peer that is gone the error is enough.
+#[cfg(target_os = "linux")]
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const SEND_FLAGS: i32 = 0;
 
 /// A stream that is no TCP socket, or does not show that it is one.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// What carries a WebSocket.
+/// What carries a WebSocket. Only its own task reads.
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    Other(Box<dyn Duplex>),
+    Other(OtherStream),
 }
 
-/// Its side that is read, by its own task alone.
-pub(crate) enum Reading {
-    Tcp(OwnedReadHalf),
-    Other(ReadHalf<Box<dyn Duplex>>),
-}
-
-/// Its side that is written.
-pub(crate) enum Writing {
-    Tcp(OwnedWriteHalf),
-    Other(OtherWriting),
-}
-
-/// The writing side of a stream that only its own task writes to.
-pub(crate) struct OtherWriting(Mutex<WriteHalf<Box<dyn Duplex>>>);
+/// A stream that only its own task reads and writes.
+pub(crate) struct OtherStream(Mutex<Box<dyn Duplex>>);
 
 impl Stream {
     /// Takes what a foreign server handed over, and what was read of it already.
@@ -52,7 +46,7 @@ impl Stream {
             Err(upgraded) => match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
                 Ok(parts) => (parts.io, parts.read_buf),
                 // This one gives what was read before it reads on.
-                Err(upgraded) => return (Self::Other(Box::new(TokioIo::new(upgraded))), Vec::new()),
+                Err(upgraded) => return (Self::other(TokioIo::new(upgraded)), Vec::new()),
             },
         };
         let socket = io.into_inner();
@@ -61,31 +55,57 @@ impl Stream {
         (Self::Tcp(socket), read.to_vec())
     }
 
-    /// Its two sides.
-    pub(crate) fn into_split(self) -> (Reading, Writing) {
+    /// Takes a stream that is no TCP socket.
+    pub(crate) fn other(stream: impl Duplex + 'static) -> Self {
+        Self::Other(OtherStream(Mutex::new(Box::new(stream))))
+    }
+
+    /// Reads once; no bytes mean the end.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(socket) => {
-                let (reading, writing) = socket.into_split();
-                (Reading::Tcp(reading), Writing::Tcp(writing))
-            }
-            Self::Other(stream) => {
-                let (reading, writing) = tokio::io::split(stream);
-                (Reading::Other(reading), Writing::Other(OtherWriting(Mutex::new(writing))))
-            }
+            Self::Tcp(socket) => poll_read_tcp(socket, cx, buffer),
+            Self::Other(stream) => stream.with(|stream| stream.poll_read(cx, buffer)),
         }
     }
 }
 
-impl AsyncRead for Reading {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Other(stream) => Pin::new(stream).poll_read(cx, buf),
+/// As tokio's owned half reads, which a socket that others write to cannot be: what fills the buffer only in part was all
+/// there is, so that no further call has to find that out.
+fn poll_read_tcp(socket: &TcpStream, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    loop {
+        ready!(socket.poll_read_ready(cx))?;
+        let mut read = None;
+        let outcome = socket.try_io(Interest::READABLE, || {
+            let unfilled = buffer.initialize_unfilled();
+            let bytes = (&*SockRef::from(socket)).read(unfilled)?;
+            read = Some(bytes);
+            if (1..unfilled.len()).contains(&bytes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match (read, outcome) {
+            (Some(bytes), _) => {
+                buffer.advance(bytes);
+                return Poll::Ready(Ok(()));
+            }
+            (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (None, outcome) => return Poll::Ready(outcome),
         }
     }
 }
 
-impl OtherWriting {
+/// Writes without waiting.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] if the kernel takes nothing; then [`TcpStream::poll_write_ready`] says when it does again.
+pub(crate) fn try_write(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    // Nearly always there is room, and the runtime need not be asked, whose notes on a socket that was idle are far from
+    // every cache. Where there is none, it has to learn of it.
+    match SockRef::from(socket).send_with_flags(bytes, SEND_FLAGS) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.try_write(bytes),
+        outcome => outcome,
+    }
+}
+
+impl OtherStream {
     /// Writes all of `bytes`, or as much as goes in without waiting; says how much that was.
     pub(crate) fn poll_write_all(&self, cx: &mut Context<'_>, bytes: &[u8]) -> (usize, Poll<io::Result<()>>) {
         self.with(|mut stream| {
@@ -116,7 +136,7 @@ impl OtherWriting {
     }
 
     /// Nobody else ever holds the lock: it is there because a mailbox is shared.
-    fn with<R>(&self, act: impl FnOnce(Pin<&mut WriteHalf<Box<dyn Duplex>>>) -> R) -> R {
+    fn with<R>(&self, act: impl FnOnce(Pin<&mut Box<dyn Duplex>>) -> R) -> R {
         act(Pin::new(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
@@ -126,24 +146,6 @@ impl fmt::Debug for Stream {
         match self {
             Self::Tcp(socket) => socket.fmt(f),
             Self::Other(_) => f.write_str("Stream::Other"),
-        }
-    }
-}
-
-impl fmt::Debug for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(socket) => socket.fmt(f),
-            Self::Other(_) => f.write_str("Reading::Other"),
-        }
-    }
-}
-
-impl fmt::Debug for Writing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(socket) => socket.fmt(f),
-            Self::Other(_) => f.write_str("Writing::Other"),
         }
     }
 }

@@ -14,6 +14,7 @@ mod waiting;
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
 use switchboard_wire::Instant;
 use switchboard_wire::directory::{Malformed, Message, Name, Namespace, Refusal, Request, Secret};
 
@@ -86,7 +87,8 @@ struct Claimant {
 /// What one connection has to do with the directory.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
-    names: Vec<(Namespace, Name)>,
+    /// Most hold one, which is looked at for each text.
+    names: SmallVec<[(Namespace, Name); 1]>,
     /// The contested name that it waits for.
     claiming: Option<(Namespace, Name)>,
     /// It was asked whether it lives.

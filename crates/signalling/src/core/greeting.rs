@@ -9,7 +9,7 @@ use switchboard_wire::rooms::{
 use switchboard_wire::{Instant, PeerId, PeerKey, PeerName, RoomId};
 
 use super::ice::IceGrant;
-use super::peer::{Away, Link, Peer, ResumeTicket, Token};
+use super::peer::{Away, Link, Peer, ResumeTicket, Rooms, Token};
 use super::{ConnId, Core, LeaveReason, Output, Standing, Timer};
 
 /// A `hello` that is being answered.
@@ -58,7 +58,7 @@ impl Core {
         let Some(dialect) = self.attach(&hello, id, false) else { return };
         let token = Token::random(&mut self.rng);
         let link = Link::Connected(hello.conn);
-        let peer = Peer { name, dialect, rooms: Vec::new(), token, previous_token: None, link, renewal: None };
+        let peer = Peer { name, dialect, rooms: Rooms::new(), token, previous_token: None, link, renewal: None };
         self.peers.insert(id, peer);
         self.welcome(hello, id, ResumeTicket { key, token }, None);
     }
@@ -138,7 +138,7 @@ impl Core {
             return self.depart(id, LeaveReason::Lost);
         }
         let until = now + self.config.grace;
-        peer.link = Link::Away(Away { until, waiting: VecDeque::new(), waiting_bytes: 0 });
+        peer.link = Link::Away(Box::new(Away { until, waiting: VecDeque::new(), waiting_bytes: 0 }));
         let rooms = peer.rooms.clone();
         self.timers.set(until, Timer::Grace(id));
         for room in rooms {

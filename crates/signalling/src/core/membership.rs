@@ -53,8 +53,9 @@ impl Core {
         wanted: Option<RoomId>,
         if_missing: IfMissing,
     ) -> Entered {
-        let existing = wanted.as_ref().filter(|room| self.rooms.contains_key(*room)).cloned();
-        if let Some(room) = existing {
+        // As it is known already: ids of the same room that are clones of each other are compared for each message.
+        let existing = wanted.as_ref().and_then(|room| self.rooms.get_key_value(room));
+        if let Some(room) = existing.map(|(room, _)| room.clone()) {
             self.enter_existing(id, &room)?;
             return Ok((room, false));
         }

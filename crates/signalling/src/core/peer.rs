@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 
 use rand::Rng;
+use smallvec::SmallVec;
 use switchboard_wire::rooms::{Dialect, Member, Signal};
 use switchboard_wire::{Instant, PeerId, PeerKey, PeerName, RoomId};
 
 use super::ConnId;
+
+/// The rooms of one peer: most are in one, which is looked at for each message.
+pub(super) type Rooms = SmallVec<[RoomId; 1]>;
 
 /// One peer, connected or away.
 #[derive(Debug)]
@@ -14,7 +18,7 @@ pub(super) struct Peer {
     pub(super) name: PeerName,
     pub(super) dialect: Dialect,
     /// In the order it joined them; at most `rooms_per_peer`.
-    pub(super) rooms: Vec<RoomId>,
+    pub(super) rooms: Rooms,
     /// What the next resume has to show.
     pub(super) token: Token,
     /// What it showed last, until it is known to have received `token`.
@@ -30,7 +34,7 @@ pub(super) enum Link {
     /// By this connection.
     Connected(ConnId),
     /// Its socket is lost; its place is held.
-    Away(Away),
+    Away(Box<Away>),
 }
 
 /// What is kept for a peer whose socket is lost.

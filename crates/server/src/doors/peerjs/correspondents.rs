@@ -5,9 +5,11 @@
 //! whoever comes with the same token.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState;
 use switchboard_wire::directory::{NAME_BYTES, Name, Namespace, Secret};
 use switchboard_wire::peerjs::{Kind, Relayed};
 
@@ -28,7 +30,11 @@ const ID_BYTES: usize = 32;
 
 /// The correspondents of all clients that have any.
 #[derive(Debug, Default)]
-pub(super) struct Correspondents(Mutex<State>);
+pub(super) struct Correspondents {
+    state: Mutex<State>,
+    /// Makes digests of ids that nobody can foretell.
+    digests: RandomState,
+}
 
 /// One client on one socket.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(super) struct Client {
     secret: Secret,
     /// Counts the sockets of all clients: of two of the same client the higher is the newer.
     socket: u64,
+    /// Digest of the id that was noted last: offers and answers go to the same one many times over.
+    noted: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +74,7 @@ impl Correspondents {
     pub(super) fn arrive(&self, namespace: Namespace, name: Name, secret: Secret, now: Instant) -> Client {
         let mut state = self.lock();
         state.forget_old(now);
-        let client = Client { namespace, name, secret, socket: state.sockets };
+        let client = Client { namespace, name, secret, socket: state.sockets, noted: None };
         state.sockets += 1;
         if state.entry(&client).is_some() {
             state.put_on(&client);
@@ -75,7 +83,7 @@ impl Correspondents {
     }
 
     /// Takes note of what a client said to another.
-    pub(super) fn note(&self, client: &Client, message: &Relayed<'_>) {
+    pub(super) fn note(&self, client: &mut Client, message: &Relayed<'_>) {
         let known = match message.kind {
             Kind::Candidate | Kind::Expire => return,
             // An id that is too long is nobody's.
@@ -83,10 +91,15 @@ impl Correspondents {
             Kind::Offer | Kind::Answer => true,
             Kind::Leave => false,
         };
+        let digest = Some(self.digests.hash_one(&*message.dst));
+        if known && client.noted == digest {
+            return;
+        }
         let mut state = self.lock();
         if state.is_replaced(client) {
             return;
         }
+        client.noted = digest.filter(|_| known);
         if known {
             state.put_on(client).add(&message.dst);
         } else if let Some(entry) = state.entry(client) {
@@ -96,7 +109,8 @@ impl Correspondents {
 
     /// Forgets a client that gave its id up or whose page was closed, and says with whom it may have connections; with nobody, if it
     /// is on another socket by now.
-    pub(super) fn forget(&self, client: &Client) -> Vec<Box<str>> {
+    pub(super) fn forget(&self, client: &mut Client) -> Vec<Box<str>> {
+        client.noted = None;
         let mut state = self.lock();
         if state.entry(client).is_none() || state.is_replaced(client) {
             return Vec::new();
@@ -119,7 +133,7 @@ impl Correspondents {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,77 +215,82 @@ mod tests {
         all.arrive(Namespace::PeerJs(0), Name::new(name).expect("a name"), Secret::new(token), now)
     }
 
-    fn note(all: &Correspondents, client: &Client, kind: Kind, dst: &str) {
+    fn note(all: &Correspondents, client: &mut Client, kind: Kind, dst: &str) {
         all.note(client, &Relayed { kind, dst: dst.into(), payload: None });
     }
 
     #[test]
     fn correspondents_are_those_who_may_have_a_connection() {
         let all = Correspondents::default();
-        let ann = arrive(&all, "ann", MINE, Instant::now());
-        note(&all, &ann, Kind::Candidate, "a");
-        note(&all, &ann, Kind::Offer, "b");
-        note(&all, &ann, Kind::Answer, "c");
-        note(&all, &ann, Kind::Offer, "b");
-        note(&all, &ann, Kind::Offer, &"x".repeat(NAME_BYTES + 1));
-        note(&all, &ann, Kind::Offer, "d");
-        note(&all, &ann, Kind::Leave, "b");
-        assert_eq!(all.forget(&ann), ["c".into(), "d".into()]);
-        assert_eq!(all.forget(&ann), []);
+        let mut ann = arrive(&all, "ann", MINE, Instant::now());
+        note(&all, &mut ann, Kind::Candidate, "a");
+        note(&all, &mut ann, Kind::Offer, "b");
+        note(&all, &mut ann, Kind::Answer, "c");
+        note(&all, &mut ann, Kind::Offer, "b");
+        note(&all, &mut ann, Kind::Offer, &"x".repeat(NAME_BYTES + 1));
+        note(&all, &mut ann, Kind::Offer, "d");
+        note(&all, &mut ann, Kind::Leave, "b");
+        assert_eq!(all.forget(&mut ann), ["c".into(), "d".into()]);
+        assert_eq!(all.forget(&mut ann), []);
+        // What was noted last counts anew once it is forgotten, or left.
+        note(&all, &mut ann, Kind::Offer, "d");
+        note(&all, &mut ann, Kind::Leave, "d");
+        note(&all, &mut ann, Kind::Offer, "d");
+        assert_eq!(all.forget(&mut ann), ["d".into()]);
         for number in 0..=CORRESPONDENTS {
-            note(&all, &ann, Kind::Offer, &number.to_string());
+            note(&all, &mut ann, Kind::Offer, &number.to_string());
         }
-        let known = all.forget(&ann);
+        let known = all.forget(&mut ann);
         assert_eq!((known.len(), &*known[0]), (CORRESPONDENTS, "1"));
     }
 
     #[test]
     fn who_comes_back_with_its_token_has_them_again_and_nobody_else_has() {
         let (all, now) = (Correspondents::default(), Instant::now());
-        let ann = arrive(&all, "ann", MINE, now);
-        note(&all, &ann, Kind::Offer, "b");
+        let mut ann = arrive(&all, "ann", MINE, now);
+        note(&all, &mut ann, Kind::Offer, "b");
         all.leave(&ann, now);
-        let other = arrive(&all, "ann", "another", now);
-        assert_eq!(all.forget(&other), []);
+        let mut other = arrive(&all, "ann", "another", now);
+        assert_eq!(all.forget(&mut other), []);
         all.leave(&other, now);
         let late = now + KEPT - Duration::from_secs(1);
-        let back = arrive(&all, "ann", MINE, late);
-        note(&all, &back, Kind::Answer, "c");
-        assert_eq!(all.forget(&back), ["b".into(), "c".into()]);
+        let mut back = arrive(&all, "ann", MINE, late);
+        note(&all, &mut back, Kind::Answer, "c");
+        assert_eq!(all.forget(&mut back), ["b".into(), "c".into()]);
         // Whoever gets the id speaks for itself alone.
-        note(&all, &back, Kind::Offer, "b");
-        note(&all, &other, Kind::Offer, "d");
-        let next = arrive(&all, "ann", "another", late);
-        note(&all, &next, Kind::Offer, "e");
-        assert_eq!(all.forget(&back), []);
-        assert_eq!(all.forget(&next), ["e".into()]);
+        note(&all, &mut back, Kind::Offer, "b");
+        note(&all, &mut other, Kind::Offer, "d");
+        let mut next = arrive(&all, "ann", "another", late);
+        note(&all, &mut next, Kind::Offer, "e");
+        assert_eq!(all.forget(&mut back), []);
+        assert_eq!(all.forget(&mut next), ["e".into()]);
     }
 
     #[test]
     fn an_old_socket_says_nothing_for_a_newer_one() {
         let (all, now) = (Correspondents::default(), Instant::now());
-        let before = arrive(&all, "ann", MINE, now);
-        note(&all, &before, Kind::Offer, "b");
-        let after = arrive(&all, "ann", MINE, now);
-        note(&all, &before, Kind::Offer, "c");
+        let mut before = arrive(&all, "ann", MINE, now);
+        note(&all, &mut before, Kind::Offer, "b");
+        let mut after = arrive(&all, "ann", MINE, now);
+        note(&all, &mut before, Kind::Offer, "c");
         all.leave(&before, now);
-        assert_eq!(all.forget(&before), []);
-        assert_eq!(all.forget(&after), ["b".into()]);
+        assert_eq!(all.forget(&mut before), []);
+        assert_eq!(all.forget(&mut after), ["b".into()]);
     }
 
     #[test]
     fn clients_that_stay_away_are_forgotten_in_time_and_beyond_a_size() {
         let (all, now) = (Correspondents::default(), Instant::now());
-        let ann = arrive(&all, "ann", MINE, now);
-        note(&all, &ann, Kind::Offer, "b");
+        let mut ann = arrive(&all, "ann", MINE, now);
+        note(&all, &mut ann, Kind::Offer, "b");
         all.leave(&ann, now);
         arrive(&all, "ben", MINE, now + KEPT);
         assert!(all.lock().clients.is_empty() && all.lock().gone.is_empty());
         let long = "x".repeat(NAME_BYTES - 3);
         for number in 0..1000 {
-            let client = arrive(&all, &number.to_string(), MINE, now);
+            let mut client = arrive(&all, &number.to_string(), MINE, now);
             for id in 0..CORRESPONDENTS {
-                note(&all, &client, Kind::Offer, &format!("{long}{id}"));
+                note(&all, &mut client, Kind::Offer, &format!("{long}{id}"));
             }
             all.leave(&client, now);
         }

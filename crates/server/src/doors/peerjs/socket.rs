@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{Query, Request};
 use axum::response::Response;
+use futures_util::future::Either;
 use http::Uri;
 use switchboard_signalling::core::{Caller, Pace, Refusal, Returning};
 use switchboard_wire::Dialect;
@@ -22,12 +23,12 @@ use crate::client_addr::{client_addr, host_name};
 use crate::config::{Limits, PeerJsConfig};
 use crate::doors::opening::{not_claimable, refuse_handshake, switch};
 use crate::hooks::Unwelcome;
-use crate::http::{Door, Peer};
+use crate::http::Peer;
 use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::metrics;
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Heartbeat, Message, Next, Options};
 use crate::websocket::frame::{self, Opcode, Violation};
 use crate::websocket::handshake;
 use crate::websocket::stream::Stream;
@@ -70,11 +71,10 @@ pub(super) async fn open(shared: Arc<Shared>, request: Request) -> Response {
     });
     switch(Request::from_parts(parts, body), accepted, move |stream, early| {
         let socket = Opened { stream, early, shared };
-        let door: Door = match admitted {
-            Ok((ticket, admission)) => Box::pin(socket.start(ticket, admission).run()),
-            Err(denied) => Box::pin(socket.deny(&denied).run()),
-        };
-        door
+        match admitted {
+            Ok((ticket, admission)) => Either::Left(socket.start(ticket, admission)),
+            Err(denied) => Either::Right(socket.deny(&denied)),
+        }
     })
 }
 
@@ -123,8 +123,7 @@ impl Opened {
         let Self { stream, early, shared } = self;
         let Ticket { namespace, name, secret } = ticket;
         let traffic = &shared.metrics.peerjs;
-        let (reading, writing) = stream.into_split();
-        let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
+        let mailbox = Mailbox::new(stream, shared.config.limits.queue_bytes, Arc::clone(traffic));
         let line =
             PeerJsLine { mailbox, name: name.clone(), decided: AtomicBool::default(), probed: AtomicBool::default() };
         let line = admission.attach_or_tell(line);
@@ -137,14 +136,13 @@ impl Opened {
             traffic: Arc::clone(traffic),
         };
         let handler = PeerJsHandler { shared, client, line };
-        Connection::new(handler, Socket { reading, early }, options)
+        Connection::new(handler, early, options)
     }
 
     /// Says why not, and ends.
     fn deny(self, denied: &Denied) -> Connection<Turned> {
         let traffic = &self.shared.metrics.peerjs;
-        let (reading, writing) = self.stream.into_split();
-        let mailbox = Mailbox::new(writing, self.shared.config.limits.queue_bytes, Arc::clone(traffic));
+        let mailbox = Mailbox::new(self.stream, self.shared.config.limits.queue_bytes, Arc::clone(traffic));
         let (sentence, notice);
         match denied {
             Denied::Told(told) => {
@@ -165,7 +163,7 @@ impl Opened {
             mailbox.flush();
         }
         let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
-        Connection::new(Turned(mailbox), Socket { reading, early: self.early }, options)
+        Connection::new(Turned(mailbox), self.early, options)
     }
 }
 
@@ -320,7 +318,7 @@ impl Handler for PeerJsHandler {
             // Counts against the rate like everything that is said.
             Ok(ClientMessage::Heartbeat | ClientMessage::Ignored) => Ok(directory::Request::Alive),
             Ok(ClientMessage::Release) => {
-                self.shared.peerjs.correspondents.forget(&self.client);
+                self.shared.peerjs.correspondents.forget(&mut self.client);
                 Ok(directory::Request::Release { namespace: self.client.namespace, name: None })
             }
             Err(error) => Err(Malformed(Cow::Owned(error.to_string()))),
@@ -356,15 +354,15 @@ impl Handler for PeerJsHandler {
 
 impl PeerJsHandler {
     fn relay(&mut self, message: &Relayed<'_>, now: Instant) -> Next {
-        self.shared.peerjs.correspondents.note(&self.client, message);
+        self.shared.peerjs.correspondents.note(&mut self.client, message);
         self.send(message, now).into()
     }
 
     /// Tells those who have a connection with the page that it is gone: it cannot any more, and they would notice only when ICE does,
     /// half a minute later.
-    fn say_goodbye(&self) {
+    fn say_goodbye(&mut self) {
         let now = Instant::now();
-        for dst in self.shared.peerjs.correspondents.forget(&self.client) {
+        for dst in self.shared.peerjs.correspondents.forget(&mut self.client) {
             let leave = Relayed { kind: Kind::Leave, dst: Cow::Owned(dst.into()), payload: None };
             // Nothing will be read of it any more, so that its pace does not matter.
             let _ = self.send(&leave, now);

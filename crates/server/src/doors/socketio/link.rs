@@ -15,7 +15,7 @@ use super::Scope;
 use crate::hub::{self, Admission, Attached, Line};
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options};
 use crate::websocket::frame::{self, Opcode};
 use crate::websocket::stream::Stream;
 
@@ -35,7 +35,7 @@ pub(super) fn start(
     admission: Admission,
     shared: &Shared,
 ) -> impl Future<Output = ()> + use<> {
-    connect(stream, protocol, scope, admission, shared).run()
+    connect(stream, protocol, scope, admission, shared)
 }
 
 fn connect(
@@ -46,8 +46,7 @@ fn connect(
     shared: &Shared,
 ) -> Connection<LinkHandler> {
     let traffic = &shared.metrics.socketio;
-    let (reading, writing) = stream.into_split();
-    let mailbox = Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic));
+    let mailbox = Mailbox::new(stream, shared.config.limits.queue_bytes, Arc::clone(traffic));
     let line = admission.attach_or_tell(LinkLine { mailbox, protocol });
     let now = Instant::now();
     let (link, opening) = Link::open(protocol, super::random_sid(), now);
@@ -60,7 +59,7 @@ fn connect(
         }
     }
     let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
-    Connection::new(LinkHandler { line, link, scope }, Socket { reading, early }, options)
+    Connection::new(LinkHandler { line, link, scope }, early, options)
 }
 
 /// Queues a message as the frames of a WebSocket session.

@@ -119,8 +119,6 @@ impl Core {
         self.introduce(conn);
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.holding.claiming = None;
-        // Most connections hold one name for good.
-        connection.holding.names.reserve_exact(1);
         connection.holding.names.push((namespace, name.clone()));
         self.stats.claimed_total[connection.dialect] += 1;
         self.tell_host(|| Event::Named { conn, namespace, name: name.clone() });
@@ -224,9 +222,10 @@ impl Core {
             self.withdraw(conn, namespace, &name);
         }
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        let names: Vec<_> =
-            connection.holding.names.extract_if(.., |(held_in, held)| released(held_in, held)).collect();
-        for (namespace, name) in names {
+        let names = std::mem::take(&mut connection.holding.names).into_iter();
+        let (given_up, kept) = names.partition(|(held_in, held)| released(held_in, held));
+        connection.holding.names = kept;
+        for (namespace, name) in given_up {
             self.let_go(conn, namespace, &name);
         }
         self.mute(conn);

@@ -10,7 +10,7 @@ use super::PollingSession;
 use super::link;
 use crate::mailbox::{Mailbox, Queued};
 use crate::server::Shared;
-use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options, Socket};
+use crate::websocket::connection::{Connection, Ending, Handler, Message, Next, Options};
 use crate::websocket::stream::Stream;
 
 /// A WebSocket that the session expects; dropping it tells the session that it will not come.
@@ -47,14 +47,13 @@ impl Upgrade {
         shared: &Shared,
     ) -> impl Future<Output = ()> + use<> {
         let traffic = &shared.metrics.socketio;
-        let (reading, writing) = stream.into_split();
-        let mailbox = Arc::new(Mailbox::new(writing, shared.config.limits.queue_bytes, Arc::clone(traffic)));
+        let mailbox = Arc::new(Mailbox::new(stream, shared.config.limits.queue_bytes, Arc::clone(traffic)));
         if !self.session.open_socket(self.socket, &mailbox) && link::finish(&mailbox) == Queued::First {
             mailbox.flush();
         }
         let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
         let handler = SocketHandler { upgrade: self, mailbox };
-        Connection::new(handler, Socket { reading, early }, options).run()
+        Connection::new(handler, early, options)
     }
 }
 
