@@ -28,6 +28,8 @@ before(async () => {
   lab = new Lab()
   for (const id of KIND_IDS) hosts.set(id, ['a', 'b'].map(which => lab.member(id, `${id}-${which}`)))
   members = new Members(await startServer(lab.server))
+  // All of them first: a browser that starts takes what ICE's checks of the others, which have their time limits, would need.
+  for (const pair of hosts.values()) await Promise.all(pair.map(member => members.page(member)))
 })
 
 after(async () => {
@@ -51,7 +53,10 @@ async function pathOf(guests, kinds) {
   const [wanted, kind] = direct(...kinds) ? ['goes', 'direct'] : ['settles', 'relayed']
   const last = [0, 0]
   for (;;) {
-    const paths = await Promise.all(guests.map((guest, index) => guest.until(wanted, kind, last[index])))
+    const paths = await Promise.all(guests.map((guest, index) => guest.until(wanted, kind, last[index]))).catch(async error => {
+      const reports = await Promise.all(guests.map(guest => guest.report()))
+      throw new Error(`${error.message}\nthe two of them:\n${reports.join('\n---\n')}`)
+    })
     const [one, other] = paths
     if (same(one.localAddress, other.remoteAddress) && same(other.localAddress, one.remoteAddress)) return paths
     paths.forEach(({ refreshed }, index) => { last[index] = refreshed })

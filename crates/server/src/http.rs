@@ -34,7 +34,9 @@ const HEADERS: usize = 64;
 pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What a door does with a socket, ready to become a task: one of its own, for that of HTTP is much larger.
-pub(crate) struct Door(Box<dyn FnOnce(&mut Connections, Option<Seat>) + Send>);
+pub(crate) struct Door(Box<Spawn>);
+
+type Spawn = dyn FnOnce(&mut Connections, Option<Seat>) + Send;
 
 /// The tasks of a listener's connections. One that speaks HTTP may end with a door that goes on with its socket.
 pub(crate) type Connections = JoinSet<Option<Opened>>;

@@ -166,9 +166,12 @@ function inPage() {
         const { candidateType, address, port, relayProtocol, url } = stats.find(stat => stat.id === id) ?? {}
         return `${candidateType} ${address}:${port} ${relayProtocol ?? ''} ${url ?? ''}`
       }
+      const checks = ({ requestsSent, responsesReceived, requestsReceived, responsesSent }) =>
+        `${requestsSent} checks sent ${responsesReceived} answered, ${requestsReceived} received ${responsesSent} answered`
       return [
         `state ${this.#peer?.state} opened ${this.#opened} told ${this.#told}`,
-        ...of('candidate-pair').map(pair => `${pair.state}${pair.nominated ? ' nominated' : ''} ${name(pair.localCandidateId)} -> ${name(pair.remoteCandidateId)}`),
+        ...of('candidate-pair').map(pair =>
+          `${pair.state}${pair.nominated ? ' nominated' : ''} ${name(pair.localCandidateId)} -> ${name(pair.remoteCandidateId)} (${checks(pair)})`),
         ...this.#steps.filter(step => !step.includes('candidate-') || step.includes('error')).slice(-40),
       ].join('\n')
     }
