@@ -53,10 +53,12 @@ async function pathOf(guests, kinds) {
   const [wanted, kind] = direct(...kinds) ? ['goes', 'direct'] : ['settles', 'relayed']
   const last = [0, 0]
   for (;;) {
-    const paths = await Promise.all(guests.map((guest, index) => guest.until(wanted, kind, last[index]))).catch(async error => {
-      const reports = await Promise.all(guests.map(guest => guest.report()))
-      throw new Error(`${error.message}\nthe two of them:\n${reports.join('\n---\n')}`)
-    })
+    const found = await Promise.allSettled(guests.map((guest, index) => guest.until(wanted, kind, last[index])))
+    if (found.some(({ reason }) => reason)) {
+      const said = await Promise.allSettled(found.map(({ reason }, end) => (reason ? reason.message : guests[end].report())))
+      throw new Error(said.map(({ value, reason }) => value ?? reason).join('\nthe other end:\n'))
+    }
+    const paths = found.map(({ value }) => value)
     const [one, other] = paths
     if (same(one.localAddress, other.remoteAddress) && same(other.localAddress, one.remoteAddress)) return paths
     paths.forEach(({ refreshed }, index) => { last[index] = refreshed })

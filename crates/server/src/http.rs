@@ -39,10 +39,10 @@ pub(crate) struct Door(Box<Spawn>);
 type Spawn = dyn FnOnce(&mut Connections, Option<Seat>) + Send;
 
 /// The tasks of a listener's connections. One that speaks HTTP may end with a door that goes on with its socket.
-pub(crate) type Connections = JoinSet<Option<Opened>>;
+pub(crate) type Connections = JoinSet<Option<Taken>>;
 
 /// A door that took a socket over, and what its connection holds.
-pub(crate) struct Opened {
+pub(crate) struct Taken {
     pub(crate) door: Door,
     pub(crate) seat: Option<Seat>,
 }
@@ -54,7 +54,7 @@ impl Door {
     }
 }
 
-impl Opened {
+impl Taken {
     /// Serves it as a task.
     pub(crate) fn spawn_on(self, connections: &mut Connections) {
         (self.door.0)(connections, self.seat);
@@ -62,7 +62,7 @@ impl Opened {
 }
 
 /// Gives the seat back.
-fn end(seat: Option<Seat>) -> Option<Opened> {
+fn end(seat: Option<Seat>) -> Option<Taken> {
     drop(seat);
     None
 }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::is_in;
-use crate::http::{self, Connections, Opened};
+use crate::http::{self, Connections, Taken};
 use crate::metrics;
 use crate::seats::{Seat, Seats};
 use crate::server::{Shared, SpawnError, Stage};
@@ -75,18 +75,19 @@ impl Listener {
     /// getting on is asked there. Dropping the future drops the connections.
     pub(crate) async fn run(self, mut stage: watch::Receiver<Stage>) {
         let (mut connections, mut refusals) = (Connections::new(), JoinSet::new());
-        let mut last_logged = None;
+        let (mut last_logged, mut pause) = (None, None);
         loop {
             tokio::select! {
-                accepted = self.socket.accept() => match accepted {
+                () = until(pause), if pause.is_some() => pause = None,
+                accepted = self.socket.accept(), if pause.is_none() => match accepted {
                     Ok((stream, peer)) => match self.seat(peer.ip()) {
                         Ok(seat) => drop(connections.spawn(self.serve(stream, peer.ip(), seat))),
                         Err(refusal) => refuse(&mut refusals, stream, refusal),
                     },
-                    Err(error) => on_accept_error(&error, &mut last_logged).await,
+                    Err(error) => pause = on_accept_error(&error, &mut last_logged),
                 },
                 Some(ended) = connections.join_next() => match ended {
-                    Ok(Some(opened)) => opened.spawn_on(&mut connections),
+                    Ok(Some(taken)) => taken.spawn_on(&mut connections),
                     Err(error) if error.is_panic() => tracing::error!(%error, "a connection failed; the others go on"),
                     Ok(None) | Err(_) => {}
                 },
@@ -117,9 +118,9 @@ impl Listener {
         stream: TcpStream,
         peer: IpAddr,
         seat: Option<Seat>,
-    ) -> impl Future<Output = Option<Opened>> + use<> {
+    ) -> impl Future<Output = Option<Taken>> + use<> {
         let http = http::serve(stream, peer, self.router.clone(), Arc::clone(&self.shared));
-        http.map(|door| door.map(|door| Opened { door, seat }))
+        http.map(|door| door.map(|door| Taken { door, seat }))
     }
 }
 
@@ -153,15 +154,22 @@ fn refuse(refusals: &mut JoinSet<()>, mut stream: TcpStream, refusal: Refusal) {
     });
 }
 
-async fn on_accept_error(error: &io::Error, last_logged: &mut Option<Instant>) {
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time.into()).await;
+    }
+}
+
+/// Says until when nothing is to be accepted. Who was accepted before goes on meanwhile.
+fn on_accept_error(error: &io::Error, last_logged: &mut Option<Instant>) -> Option<Instant> {
     match error.kind() {
         // The client gave up before it was accepted.
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => return,
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => return None,
         _ => {}
     }
     if last_logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_INTERVAL) {
         *last_logged = Some(Instant::now());
         tracing::warn!(%error, "cannot accept connections just now; is the limit of open files too low?");
     }
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    Some(Instant::now() + ACCEPT_PAUSE)
 }

@@ -17,10 +17,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// For a peer that is gone the error is enough.
-#[cfg(target_os = "linux")]
+/// No signal where the peer is gone: the error is enough. Elsewhere there is no such flag, and none is needed in a Rust program.
+#[cfg(all(unix, not(target_vendor = "apple")))]
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
 const SEND_FLAGS: i32 = 0;
 
 /// A stream that is no TCP socket, or does not show that it is one.
@@ -69,8 +69,8 @@ impl Stream {
     }
 }
 
-/// As tokio's owned half reads, which a socket that others write to cannot be: what fills the buffer only in part was all
-/// there is, so that no further call has to find that out.
+/// What fills the buffer only in part was all that there is: the runtime is told so, and no further call has to find it out. It
+/// reads in this way itself, but not a socket that is shared with those who write.
 fn poll_read_tcp(socket: &TcpStream, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     loop {
         ready!(socket.poll_read_ready(cx))?;
