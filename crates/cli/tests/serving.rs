@@ -45,6 +45,19 @@ fn says_where_stun_and_turn_are() {
 }
 
 #[test]
+fn serves_whom_it_has_accepted_when_there_is_no_descriptor_for_anybody_else() {
+    let mut server = Serving::start_with_files(80, &["--admin-listen", "none", "--turn-listen", "127.0.0.1:0"]);
+    let address = server.address();
+    let mut sockets: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).expect("the kernel holds it")).collect();
+    server.logged("is the limit of open files too low");
+    let waiting = sockets.split_off(20);
+    let served: Vec<_> = sockets.into_iter().map(Client::say_hello).collect();
+    drop(waiting);
+    Client::connect(&address);
+    drop(served);
+}
+
+#[test]
 fn tells_its_clients_goodbye_and_ends_well() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Serving::start(&["--admin-listen", "none"]);

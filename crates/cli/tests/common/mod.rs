@@ -38,10 +38,15 @@ pub struct Client(TcpStream);
 impl Client {
     /// Connects and says hello.
     pub fn connect(address: &str) -> Self {
-        let mut client = Self(TcpStream::connect(address).expect("connects"));
+        Self::say_hello(TcpStream::connect(address).expect("connects"))
+    }
+
+    /// Says hello on a socket on which nothing was said.
+    pub fn say_hello(socket: TcpStream) -> Self {
+        let mut client = Self(socket);
         write!(
             client.0,
-            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )
         .expect("sent");
