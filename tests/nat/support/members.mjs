@@ -172,6 +172,8 @@ function inPage() {
         `state ${this.#peer?.state} opened ${this.#opened} told ${this.#told}`,
         ...of('candidate-pair').map(pair =>
           `${pair.state}${pair.nominated ? ' nominated' : ''} ${name(pair.localCandidateId)} -> ${name(pair.remoteCandidateId)} (${checks(pair)})`),
+        // Among them what each network is said to cost, which goes before priority.
+        ...(this.#peer?.connection.remoteDescription?.sdp.match(/^a=candidate:.*$/gm) ?? []),
         ...this.#steps.filter(step => !step.includes('candidate-') || step.includes('error')).slice(-40),
       ].join('\n')
     }
