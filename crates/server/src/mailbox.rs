@@ -9,7 +9,7 @@ mod state;
 use std::io;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_util::task::AtomicWaker;
 use socket2::SockRef;
@@ -163,7 +163,10 @@ impl Mailbox {
 
     /// For the socket's own task: reads once; no bytes mean the end.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let outcome = ready!(self.stream.poll_read(cx, buffer));
+        self.traffic.count_in(buffer.filled().len() - before);
+        Poll::Ready(outcome)
     }
 
     /// For the socket's own task: writes on if the socket has room again, and says how far it is.

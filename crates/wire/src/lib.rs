@@ -11,6 +11,7 @@ pub mod matchbox;
 pub mod peerjs;
 pub mod relay;
 pub mod rooms;
+mod shared;
 pub mod star;
 mod text;
 mod time;

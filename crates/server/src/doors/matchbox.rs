@@ -71,11 +71,11 @@ fn start(
     shared: Arc<Shared>,
     wanted: Wanted,
 ) -> Connection<Attached<MatchboxLine>> {
-    let (traffic, limits) = (&shared.metrics.matchbox, &shared.config.limits);
-    let mailbox = Mailbox::new(stream, limits.queue_bytes, Arc::clone(traffic));
+    let (traffic, limits) = (Arc::clone(&shared.metrics.matchbox), &shared.config.limits);
+    let mailbox = Mailbox::new(stream, limits.queue_bytes, traffic);
     let line = admission.attach_or_tell(MatchboxLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
-    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat) };
     line.enter(wanted);
     Connection::new(line, early, options)
 }

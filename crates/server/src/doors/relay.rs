@@ -43,11 +43,11 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Response {
 }
 
 fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<Attached<RelayLine>> {
-    let (traffic, limits) = (&shared.metrics.relay, &shared.config.limits);
-    let mailbox = Mailbox::new(stream, limits.queue_bytes, Arc::clone(traffic));
+    let (traffic, limits) = (Arc::clone(&shared.metrics.relay), &shared.config.limits);
+    let mailbox = Mailbox::new(stream, limits.queue_bytes, traffic);
     let line = admission.attach_or_tell(RelayLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
-    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat) };
     Connection::new(line, early, options)
 }
 

@@ -32,12 +32,12 @@ pub(crate) async fn open(State(shared): State<Arc<Shared>>, request: Request) ->
 }
 
 fn start(stream: Stream, early: Vec<u8>, admission: Admission, shared: Arc<Shared>) -> Connection<Attached<RoomsLine>> {
-    let traffic = &shared.metrics.rooms;
+    let traffic = Arc::clone(&shared.metrics.rooms);
     let limits = &shared.config.limits;
-    let mailbox = Mailbox::new(stream, limits.queue_bytes, Arc::clone(traffic));
+    let mailbox = Mailbox::new(stream, limits.queue_bytes, traffic);
     let line = admission.attach_or_tell(RoomsLine(mailbox));
     let heartbeat = Heartbeat { interval: limits.heartbeat, timeout: limits.heartbeat_timeout };
-    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat), traffic: Arc::clone(traffic) };
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: Some(heartbeat) };
     Connection::new(line, early, options)
 }
 
@@ -120,7 +120,7 @@ mod tests {
         let from = switchboard_signalling::core::ClientAddr::new(std::net::Ipv4Addr::LOCALHOST.into());
         let admission = hub.admit(from, Dialect::Switchboard).expect("room");
         let line = admission.attach_or_tell(RoomsLine(Mailbox::new(stream, 1000, Arc::default())));
-        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::default() };
+        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None };
         let connection = Connection::new(line, Vec::new(), options);
         assert!(size_of_val(&connection) <= 256, "{} bytes", size_of_val(&connection));
     }

@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,6 @@ use super::alarm::Alarm;
 use super::frame::{self, CONTROL_BYTES, Decoder, Event, Frame, Opcode, Violation};
 use crate::hub;
 use crate::mailbox::{Mailbox, Progress, Queued};
-use crate::metrics::Traffic;
 
 /// Bytes taken by one read: a dozen relayed descriptions.
 const READ_BYTES: usize = 16 * 1024;
@@ -125,7 +123,6 @@ pub(crate) struct Options {
     pub(crate) message_bytes: usize,
     /// None where the dialect has its own.
     pub(crate) heartbeat: Option<Heartbeat>,
-    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// An open WebSocket: a future that serves it until it is closed, as a task of its own.
@@ -135,7 +132,6 @@ pub(crate) struct Connection<H> {
     /// What came of a frame that is not whole, or was not acted on because the client is paced or has to wait.
     unread: Vec<u8>,
     heartbeat: Option<Heartbeat>,
-    traffic: Arc<Traffic>,
     last_heard: Instant,
     pinged: bool,
     phase: Phase,
@@ -164,7 +160,6 @@ impl<H: Handler> Connection<H> {
             decoder: Decoder::new(options.message_bytes),
             unread: early,
             heartbeat: options.heartbeat,
-            traffic: options.traffic,
             last_heard: now,
             pinged: false,
             phase: Phase::Open,
@@ -226,7 +221,6 @@ impl<H: Handler> Connection<H> {
     }
 
     fn on_bytes(&mut self, bytes: &mut [u8]) {
-        self.traffic.count_in(bytes.len());
         let now = Instant::now();
         self.last_heard = now;
         self.pinged = false;

@@ -2,12 +2,12 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use crate::shared::SharedText;
 
 /// Longest name in bytes: a multiaddr with a domain name of 253 characters and a peer id still fits.
 pub const NAME_BYTES: usize = 512;
@@ -15,8 +15,8 @@ pub const NAME_BYTES: usize = 512;
 /// What others reach a connection by: 1 to [`NAME_BYTES`] bytes of text, without any other rule.
 ///
 /// Cloning copies no text, and a clone is known for the same without a look at it.
-#[derive(Clone, Eq, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(SharedText);
 
 /// Says which rule a name broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,18 +45,6 @@ impl Name {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
-    }
-}
-
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
     }
 }
 

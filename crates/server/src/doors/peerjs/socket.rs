@@ -122,8 +122,8 @@ impl Opened {
     fn start(self, ticket: Ticket, admission: Admission) -> Connection<PeerJsHandler> {
         let Self { stream, early, shared } = self;
         let Ticket { namespace, name, secret } = ticket;
-        let traffic = &shared.metrics.peerjs;
-        let mailbox = Mailbox::new(stream, shared.config.limits.queue_bytes, Arc::clone(traffic));
+        let traffic = Arc::clone(&shared.metrics.peerjs);
+        let mailbox = Mailbox::new(stream, shared.config.limits.queue_bytes, traffic);
         let line =
             PeerJsLine { mailbox, name: name.clone(), decided: AtomicBool::default(), probed: AtomicBool::default() };
         let line = admission.attach_or_tell(line);
@@ -133,7 +133,6 @@ impl Opened {
         let options = Options {
             message_bytes: MESSAGE_BYTES,
             heartbeat: Some(heartbeat(&shared.config.limits, shared.config.peerjs.alive_timeout)),
-            traffic: Arc::clone(traffic),
         };
         let handler = PeerJsHandler { shared, client, line };
         Connection::new(handler, early, options)
@@ -141,8 +140,8 @@ impl Opened {
 
     /// Says why not, and ends.
     fn deny(self, denied: &Denied) -> Connection<Turned> {
-        let traffic = &self.shared.metrics.peerjs;
-        let mailbox = Mailbox::new(self.stream, self.shared.config.limits.queue_bytes, Arc::clone(traffic));
+        let traffic = Arc::clone(&self.shared.metrics.peerjs);
+        let mailbox = Mailbox::new(self.stream, self.shared.config.limits.queue_bytes, traffic);
         let (sentence, notice);
         match denied {
             Denied::Told(told) => {
@@ -162,7 +161,7 @@ impl Opened {
         if finish_with(&mailbox, notice) == Queued::First {
             mailbox.flush();
         }
-        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
+        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None };
         Connection::new(Turned(mailbox), self.early, options)
     }
 }

@@ -29,24 +29,14 @@ thread_local! {
 
 /// Serves a socket from its handshake to its end.
 pub(super) fn start(
-    stream: (Stream, Vec<u8>),
-    protocol: Protocol,
-    scope: Scope,
-    admission: Admission,
-    shared: &Shared,
-) -> impl Future<Output = ()> + use<> {
-    connect(stream, protocol, scope, admission, shared)
-}
-
-fn connect(
     (stream, early): (Stream, Vec<u8>),
     protocol: Protocol,
     scope: Scope,
     admission: Admission,
     shared: &Shared,
-) -> Connection<LinkHandler> {
-    let traffic = &shared.metrics.socketio;
-    let mailbox = Mailbox::new(stream, shared.config.limits.queue_bytes, Arc::clone(traffic));
+) -> impl Future<Output = ()> + use<> {
+    let traffic = Arc::clone(&shared.metrics.socketio);
+    let mailbox = Mailbox::new(stream, shared.config.limits.queue_bytes, traffic);
     let line = admission.attach_or_tell(LinkLine { mailbox, protocol });
     let now = Instant::now();
     let (link, opening) = Link::open(protocol, super::random_sid(), now);
@@ -58,7 +48,7 @@ fn connect(
             hub::flush();
         }
     }
-    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
+    let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None };
     Connection::new(LinkHandler { line, link, scope }, early, options)
 }
 

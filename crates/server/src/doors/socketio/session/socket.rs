@@ -46,12 +46,12 @@ impl Upgrade {
         early: Vec<u8>,
         shared: &Shared,
     ) -> impl Future<Output = ()> + use<> {
-        let traffic = &shared.metrics.socketio;
-        let mailbox = Arc::new(Mailbox::new(stream, shared.config.limits.queue_bytes, Arc::clone(traffic)));
+        let traffic = Arc::clone(&shared.metrics.socketio);
+        let mailbox = Arc::new(Mailbox::new(stream, shared.config.limits.queue_bytes, traffic));
         if !self.session.open_socket(self.socket, &mailbox) && link::finish(&mailbox) == Queued::First {
             mailbox.flush();
         }
-        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None, traffic: Arc::clone(traffic) };
+        let options = Options { message_bytes: MESSAGE_BYTES, heartbeat: None };
         let handler = SocketHandler { upgrade: self, mailbox };
         Connection::new(handler, early, options)
     }
